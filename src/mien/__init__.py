@@ -1,0 +1,40 @@
+"""Mien names the expression on a face: prepare, train, evaluate, explain, report.
+
+Importing this package loads nothing heavy and opens no network; the names below are fetched when first used.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, MienError, ModelError, TrainingError, UsageError
+
+_LAZY = {
+    "Preprocess": "mien.preprocess",
+    "Dataset": "mien.data.dataset",
+    "Split": "mien.data.dataset",
+    "open_data": "mien.data.sources",
+    "Model": "mien.models.model",
+    "predict_proba": "mien.models.model",
+    "read_model": "mien.models.files",
+    "write_model": "mien.models.files",
+    "Recipe": "mien.train.recipes",
+    "find_recipe": "mien.train.recipes",
+    "train": "mien.train.trainer",
+    "evaluate": "mien.evaluate.evaluation",
+    "grad_cam": "mien.explain.gradcam",
+}
+
+try:
+    __version__ = version("mien")
+except PackageNotFoundError:  # run from a source tree, not installed
+    __version__ = "0.1.0"
+
+__all__ = ["EMOTIONS", "DataError", "MienError", "ModelError", "TrainingError", "UsageError", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'mien' has no attribute '{name}'")

@@ -1,0 +1,60 @@
+"""Writes that either happen whole or not at all.
+
+A temporary file in the same folder, fsync, rename, fsync of the folder: whoever looks, before or after a
+crash, finds the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_with(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file with `path`'s suffix, then put it in `path`'s place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        _sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` in `path`'s place."""
+    write_with(path, lambda temporary: temporary.write_bytes(data) and None)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put `text`, as UTF-8, in `path`'s place."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Put `value`, as indented JSON, in `path`'s place."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,337 @@
+"""The command line: parse, call, print. The only place that prints.
+
+Results go to stdout, progress and remarks to stderr. Bad input gives one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from mien.errors import MienError, UsageError
+
+if TYPE_CHECKING:
+    from mien.data.dataset import Split
+    from mien.evaluate.evaluation import Evaluation
+    from mien.models.model import Model
+    from mien.train.recipes import Recipe
+    from mien.train.trainer import Epoch, Listener, Progress
+
+Data = Annotated[Path, tyro.conf.arg(aliases=["--data_dir"])]
+ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model_path"])]
+Flag = tyro.conf.FlagCreatePairsOff
+Part = Literal["train", "val", "test"]
+
+RUNS = Path("runs")
+_INTERRUPTED = 130
+
+
+def prepare(
+    input_dir: Path,
+    output_dir: Path,
+    train_frac: float = 0.70,
+    val_frac: float = 0.15,
+    test_frac: float = 0.15,
+    split: Literal["stratified", "official"] = "stratified",
+    seed: int = 0,
+    allow_leaks: Flag[bool] = False,
+    overwrite: Flag[bool] = False,
+    json: Flag[bool] = False,
+) -> None:
+    """Divide an archive or folder of faces into train/ val/ test/ with a manifest.
+
+    Args:
+        input_dir: zip archive, or folder of <class>/<image> with or without train/ val/ test/.
+        output_dir: where train/ val/ test/ and manifest.csv are written.
+        train_frac: share of each class for training.
+        val_frac: share of each class for choosing.
+        test_frac: share of each class for the final measurement.
+        split: "official" keeps the division that the source brings along.
+        seed: draws the division.
+        allow_leaks: let copies of one face fall into different parts, for comparison.
+        overwrite: replace a division prepared otherwise.
+        json: print the result as JSON.
+    """
+    from mien.data.prepare import How, plan, write
+    from mien.data.sources import open_source
+    from mien.data.split import check_fractions
+    from mien.report.text import preparation_facts, preparation_text
+
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks)
+    check_fractions(how.fractions)
+    source = open_source(input_dir)
+    _say(f"reading {len(source.entries):,} images of {input_dir}")
+    planned = plan(source, how)
+    changed = write(planned, source, output_dir, overwrite=overwrite, wrap=_bar("copying", len(planned.rows)))
+    if not changed:
+        _say(f"{output_dir} already holds exactly this; nothing written")
+    facts = preparation_facts(planned)
+    print(_json(facts) if json else preparation_text(facts, planned.classes))
+
+
+def explore(data: Data, out: Path = RUNS / "explore", seed: int = 0) -> None:
+    """Draw what the data look like: class bars and pies, augmented variants, faces and mean face per class.
+
+    Args:
+        data: prepared folder, archive, or folder of <class>/<image>.
+        out: folder whose figures/ receives the pictures.
+        seed: draws the faces shown and the augmentation.
+    """
+    from mien.report.draw import draw_data
+
+    split = _open(data)
+    _list(draw_data(split, out, seed))
+
+
+def train(
+    data: Data,
+    recipe: str = "classic",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    rate: float | None = None,
+    balance: Literal["weights", "sqrt", "none"] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    save_as: Path | None = None,
+) -> None:
+    """Train a network; the best model so far is on disk after each epoch, Ctrl-C keeps it.
+
+    Args:
+        data: prepared folder, archive, or folder of <class>/<image>.
+        recipe: "classic" is the tutorial's; see `mien recipes`.
+        epochs: passes over the training faces, at most.
+        batch_size: faces an update.
+        rate: learning rate.
+        balance: class weights, their square roots, or none.
+        seed: draws weights, order, augmentation and dropout.
+        device: "auto", "cpu" or "cuda".
+        out: the run folder; runs/<recipe>-s<seed> if not given.
+        save_as: also write the best model to this file (.safetensors or .h5).
+    """
+    from mien.models.files import MODEL_FILE, check_suffix, write_model
+    from mien.report.draw import draw_training
+    from mien.train.recipes import adjust, find_recipe
+    from mien.train.run import Start, free_folder, train_run
+    from mien.report.text import training_text
+    from mien.train.trainer import with_notes
+
+    chosen = adjust(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
+    if save_as:
+        check_suffix(save_as)
+    folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
+    split = _open(data)
+    start = Start(chosen, split, seed, device, str(data), _command())
+    result = train_run(start, folder, _watch(chosen, len(split.train)))
+    draw_training(result.history, folder)
+    if save_as:
+        _keep_previous(save_as, folder)
+        write_model(with_notes(result.model, run=str(folder)), save_as)
+    print(training_text(result, [folder / MODEL_FILE, *([save_as] if save_as else [])]))
+    if result.ended == "interrupted":
+        raise KeyboardInterrupt
+
+
+def evaluate(
+    model: ModelPath,
+    data: Data,
+    split: Part = "test",
+    out: Path | None = None,
+    device: str = "cpu",
+    json: Flag[bool] = False,
+) -> None:
+    """Score a model on one part of the data, with intervals, tables and pictures.
+
+    Args:
+        model: model file (.safetensors, .h5) or run folder.
+        data: prepared folder, archive, or folder of <class>/<image>.
+        split: the part to score; "val" where there is no test part.
+        out: folder for the results; runs/<model>-<split> if not given.
+        device: "cpu" or "cuda".
+        json: print metrics.json.
+    """
+    from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
+    from mien.models.files import model_digest, model_name
+    from mien.report.draw import draw_evaluation
+    from mien.report.text import evaluation_text
+
+    read, evaluation = _evaluate(model, data, split, device)
+    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
+    draw_evaluation(evaluation, folder)
+    print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
+    _say(f"tables and pictures are in {folder}")
+
+
+def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
+    """Draw where the network looks: Grad-CAM over right and wrong answers, and the mean map of each class.
+
+    Args:
+        model: model file (.safetensors, .h5) or run folder.
+        data: prepared folder, archive, or folder of <class>/<image>.
+        split: the part whose faces are explained; "val" where there is no test part.
+        out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
+    """
+    from mien.evaluate.evaluation import evaluation_folder
+    from mien.models.files import model_digest, model_name
+    from mien.report.draw import draw_heatmaps
+
+    read, evaluation = _evaluate(model, data, split, "cpu")
+    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    _list(draw_heatmaps(read, evaluation, folder))
+
+
+def report(run: tyro.conf.Positional[Path]) -> None:
+    """Write one self-contained HTML page from a run folder or an evaluation folder.
+
+    Args:
+        run: folder that `mien train` or `mien evaluate` wrote.
+    """
+    from mien.report.page import write_report
+
+    print(write_report(run))
+
+
+def demo(out: Path | None = None, count: int = 1400, epochs: int = 8, seed: int = 0) -> None:
+    """Run the whole way on drawn faces: draw, prepare, explore, train, evaluate, explain, report.
+
+    Args:
+        out: the run folder; runs/demo if not given.
+        count: number of faces to draw.
+        epochs: passes over the training faces.
+        seed: draws faces, division and training.
+    """
+    from mien.data.drawn import write_drawn
+    from mien.train.run import free_folder
+
+    folder = out or free_folder(RUNS / "demo")
+    faces, data = folder / "drawn", folder / "data"
+    _say(f"drawing {count:,} faces")
+    write_drawn(faces, count, seed)
+    prepare(faces, data, seed=seed)
+    explore(data, folder, seed)
+    train(data, epochs=epochs, seed=seed, out=folder)
+    evaluate(folder, data, out=folder)
+    explain(folder, data, out=folder)
+    report(folder)
+    print(f"\nthe report: {folder / 'report.html'}\nthe model:  {folder / 'model.safetensors'}")
+
+
+def recipes() -> None:
+    """List the training recipes and what each changes."""
+    from mien.train.recipes import RECIPES, explain_recipe
+
+    for name in RECIPES:
+        print(f"{name:10} {explain_recipe(name)}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "explore": explore,
+    "train": train,
+    "evaluate": evaluate,
+    "explain": explain,
+    "report": report,
+    "demo": demo,
+    "recipes": recipes,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="mien", args=arguments, description=__doc__)
+    except MienError as error:
+        _say(f"mien: {error}")
+        return 2
+    except KeyboardInterrupt:
+        _say("stopped by Ctrl-C")
+        return _INTERRUPTED
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _json(value: Any) -> str:
+    return dumps(value, indent=2)
+
+
+def _open(data: Path) -> Split:
+    from mien.data.sources import open_data
+
+    split = open_data(data)
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in split.parts().items())
+    _say(f"{data}: {sizes} ({split.origin})")
+    return split
+
+
+def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, what, total, unit=" images", unit_scale=True, disable=None, leave=False)
+
+
+def _watch(recipe: Recipe, faces: int) -> Listener:
+    """A live line on stderr: loss, accuracy, images/s and time left; and one lasting line an epoch."""
+    from tqdm import tqdm
+
+    from mien.report.text import epoch_text
+    from mien.train.trainer import Listener
+
+    bar = tqdm(total=recipe.epochs * faces, unit=" images", unit_scale=True, disable=None, leave=False, smoothing=0.1)
+    lowest = float("inf")
+
+    def step(progress: Progress) -> None:
+        bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
+        bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
+        bar.update((progress.epoch - 1) * faces + progress.seen - bar.n)
+
+    def epoch_end(epoch: Epoch) -> None:
+        nonlocal lowest
+        best, lowest = epoch.val_loss < lowest, min(lowest, epoch.val_loss)
+        bar.clear()
+        _say(epoch_text(epoch, recipe.epochs, best=best))
+        if epoch.epoch == recipe.epochs:
+            bar.close()
+
+    return Listener(on_step=step, on_epoch=epoch_end)
+
+
+def _keep_previous(path: Path, folder: Path) -> None:
+    """Move a file about to be replaced into the run folder: it may be the user's only copy."""
+    if path.exists():
+        kept = folder / f"previous-{path.name}"
+        shutil.move(path, kept)
+        _say(f"the previous {path} is now {kept}")
+
+
+def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model, Evaluation]:
+    from mien.evaluate.evaluation import evaluate as score
+    from mien.models.files import read_model
+
+    read = read_model(model)
+    if "classes" in read.notes:
+        _say(f"{model}: class names {read.notes['classes']}")
+    parts = _open(data)
+    if split == "test" and not len(parts.test):
+        _say("there is no test part; scoring val instead")
+        split = "val"
+    return read, score(read, parts.part(split), name=str(model), data=str(data), split=split, device=device)
+
+
+def _list(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(path)

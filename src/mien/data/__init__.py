@@ -1,0 +1,1 @@
+"""Data: sources, splits, preparation, copies, and the drawn faces."""

@@ -1,0 +1,77 @@
+"""The values that travel between the stages: labelled faces, and their division into three parts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled faces in memory.
+
+    images: uint8 [N, S, S], gray; labels: int64 [N], places in `classes`; paths: `<class>/<file>`, one a face.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: NDArray[np.integer]) -> Dataset:
+        """The faces at `indices`, in that order."""
+        paths = tuple(self.paths[i] for i in indices)
+        return replace(self, images=self.images[indices], labels=self.labels[indices], paths=paths)
+
+    def counts(self) -> NDArray[np.int64]:
+        """Number of faces of each class, int64 [K]."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+    def digest(self) -> str:
+        """SHA-256 over pixels and labels: equal for equal data in equal order."""
+        sha = hashlib.sha256(np.ascontiguousarray(self.images))
+        sha.update(np.ascontiguousarray(self.labels))
+        sha.update("\n".join(self.classes).encode())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Faces divided for training, for choosing, and for the one final measurement.
+
+    A part that the source lacks is an empty data set. `origin` says in words who made the division.
+    """
+
+    train: Dataset
+    val: Dataset
+    test: Dataset
+    origin: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in label order."""
+        return self.train.classes
+
+    def parts(self) -> dict[str, Dataset]:
+        """The parts that hold faces, by name."""
+        return {name: part for name in PARTS if len(part := getattr(self, name))}
+
+    def part(self, name: str) -> Dataset:
+        """The part called `name`; raises DataError where it is empty."""
+        part: Dataset = getattr(self, name)
+        if not len(part):
+            raise DataError(f"no {name} faces in this data ({self.origin}); it has {', '.join(self.parts())}")
+        return part

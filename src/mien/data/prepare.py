@@ -1,0 +1,203 @@
+"""Preparation: divide a source into `train/ val/ test/<class>/` and write down what went where.
+
+    plan(source, how)        -> Plan     decided in memory, nothing written
+    write(plan, source, out)             images byte for byte, then `manifest.csv`, which makes the folder valid
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from mien import atomic
+from mien.data.copies import blank, conflicting, copy_groups, group_sizes
+from mien.data.dataset import PARTS, Dataset
+from mien.data.sources import FRACTIONS, MANIFEST, Source, load, reader
+from mien.data.split import split_indices
+from mien.errors import DataError, UsageError
+
+Wrap = Callable[[Iterable["Row"]], Iterable["Row"]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `manifest.csv`.
+
+    path: where the image lies below the prepared folder. source: its name in the source. sha256: of its bytes.
+    group: shared by copies (equal decoded pixels). flags: `blank`, `copy`, `conflict` (a copy of it carries
+    another label), joined by `;`.
+    """
+
+    path: str
+    label: str
+    split: str
+    source: str
+    sha256: str
+    group: int
+    flags: str
+
+
+@dataclass(frozen=True)
+class How:
+    """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`)."""
+
+    fractions: tuple[float, float, float] = FRACTIONS
+    seed: int = 0
+    official: bool = False
+    allow_leaks: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every image's place, in the source's order, and the class names."""
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+
+
+def plan(source: Source, how: How) -> Plan:
+    """Decide where every image of `source` goes; raises UsageError or DataError."""
+    data = load(source)
+    groups = copy_groups(data.images)
+    parts = _official_parts(source) if how.official else _drawn_parts(data, groups, how)
+    names = _free_names(data, parts)
+    flags = _flags(data, groups)
+    digests = _digests(source)
+    rows = tuple(
+        Row(f"{part}/{name}", entry.label, part, entry.name, digest, int(group), flag)
+        for part, name, entry, digest, group, flag in zip(
+            parts, names, source.entries, digests, groups, flags, strict=True
+        )
+    )
+    return Plan(rows, source.classes)
+
+
+def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, wrap: Wrap = iter) -> bool:
+    """Write the prepared folder; True if anything had to be written.
+
+    The same plan over an existing folder only puts back what is missing. Another plan is refused unless
+    `overwrite`, which removes the images that the old manifest lists and nothing else. `wrap` may show progress.
+    """
+    manifest = _manifest(planned.rows)
+    existing = out / MANIFEST
+    if existing.is_file() and existing.read_text(encoding="utf-8") == manifest:
+        return _copy([row for row in planned.rows if not (out / row.path).is_file()], source, out, wrap)
+    if existing.is_file():
+        if not overwrite:
+            raise UsageError(f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder")
+        _remove_listed(out)
+    _refuse_foreign(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".prepare-", dir=out) as staging:
+        _copy(planned.rows, source, Path(staging), wrap)
+        for part in sorted({row.split for row in planned.rows}):
+            (Path(staging) / part).replace(out / part)
+    atomic.write_text(existing, manifest)
+    return True
+
+
+def counts(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
+    """Number of images by (split, label)."""
+    return Counter((row.split, row.label) for row in rows)
+
+
+def leaked(rows: Sequence[Row], part: str) -> int:
+    """Number of images in `part` that are also in training."""
+    trained = {row.group for row in rows if row.split == "train"}
+    return sum(row.group in trained for row in rows if row.split == part)
+
+
+def _official_parts(source: Source) -> list[str]:
+    if not source.origin:
+        raise UsageError(f"{source.path}: brings no division of its own; leave out --split official")
+    return [entry.part for entry in source.entries]
+
+
+def _drawn_parts(data: Dataset, groups: np.ndarray, how: How) -> list[str]:
+    if how.allow_leaks:
+        groups = np.arange(len(data))
+    parts = np.empty(len(data), object)
+    for part, indices in zip(PARTS, split_indices(data.labels, groups, how.fractions, how.seed), strict=True):
+        parts[indices] = part
+    return parts.tolist()
+
+
+def _free_names(data: Dataset, parts: Sequence[str]) -> list[str]:
+    """`<class>/<file>` of each image; a name that occurs again in its part gets a number."""
+    taken: Counter[str] = Counter()
+    names = []
+    for part, path in zip(parts, data.paths, strict=True):
+        name, number = path, 1
+        while taken[f"{part}/{name}"]:
+            number += 1
+            name = str(PurePosixPath(path).with_stem(f"{PurePosixPath(path).stem}_{number}"))
+        taken[f"{part}/{name}"] += 1
+        names.append(name)
+    return names
+
+
+def _flags(data: Dataset, groups: np.ndarray) -> list[str]:
+    marks = {
+        "blank": blank(data.images),
+        "copy": group_sizes(groups) > 1,
+        "conflict": conflicting(groups, data.labels),
+    }
+    return [";".join(name for name, marked in marks.items() if marked[i]) for i in range(len(data))]
+
+
+def _digests(source: Source) -> list[str]:
+    with reader(source) as read:
+        return [hashlib.sha256(read(entry.name)).hexdigest() for entry in source.entries]
+
+
+def _manifest(rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([field.name for field in fields(Row)])
+    lines.writerows(astuple(row) for row in rows)
+    return text.getvalue()
+
+
+def read_manifest(folder: Path) -> list[Row]:
+    """The rows of a prepared folder's manifest."""
+    try:
+        with open(folder / MANIFEST, newline="", encoding="utf-8") as file:
+            return [Row(**{**row, "group": int(row["group"])}) for row in csv.DictReader(file)]  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / MANIFEST}: not a manifest ({error}); prepare the data again") from None
+
+
+def _copy(rows: Sequence[Row], source: Source, out: Path, wrap: Wrap) -> bool:
+    with reader(source) as read:
+        for row in wrap(rows):
+            target = out / row.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(read(row.source))
+    return bool(rows)
+
+
+def _remove_listed(out: Path) -> None:
+    for row in read_manifest(out):
+        (out / row.path).unlink(missing_ok=True)
+    (out / MANIFEST).unlink()
+    for part in PARTS:
+        for folder in sorted((out / part).glob("*/")):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        if (out / part).is_dir() and not any((out / part).iterdir()):
+            shutil.rmtree(out / part)
+
+
+def _refuse_foreign(out: Path) -> None:
+    for part in PARTS:
+        if (out / part).exists():
+            raise UsageError(f"{out / part}: holds files that Mien did not write; move it away, or choose another folder")

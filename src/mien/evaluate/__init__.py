@@ -1,0 +1,1 @@
+"""Evaluation: a model on one part of the data, scored with intervals."""

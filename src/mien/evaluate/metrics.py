@@ -1,0 +1,96 @@
+"""Scores of a set of predictions, with their uncertainty."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BINS = 15
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Scores of one class; `support` is its number of faces."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model's probabilities are worth on labelled faces.
+
+    accuracy_ci95: Wilson's interval, (low, high). confusion: int64 [K, K], rows true, columns predicted.
+    nll: mean of -ln(probability of the true class). ece: expected calibration error, 15 bins.
+    """
+
+    n: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    per_class: dict[str, ClassScore]
+    confusion: NDArray[np.int64]
+    nll: float
+    ece: float
+
+
+def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classes: tuple[str, ...]) -> Scores:
+    """Scores of probabilities [N, K] against labels [N]; N >= 1.
+
+    Macro figures are plain means over the classes that occur in `labels`.
+    """
+    predicted = probabilities.argmax(1)
+    places = np.arange(len(classes))
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=places, zero_division=0)
+    per_class = {
+        name: ClassScore(float(precision[k]), float(recall[k]), float(f1[k]), int(support[k]))
+        for k, name in enumerate(classes)
+    }
+    present = support > 0
+    right = int((predicted == labels).sum())
+    return Scores(
+        n=len(labels),
+        accuracy=right / len(labels),
+        accuracy_ci95=wilson(right, len(labels)),
+        macro_precision=float(precision[present].mean()),
+        macro_recall=float(recall[present].mean()),
+        macro_f1=float(f1[present].mean()),
+        per_class=per_class,
+        confusion=confusion_matrix(labels, predicted, labels=places),
+        nll=_negative_log_likelihood(probabilities, labels),
+        ece=calibration_error(probabilities, labels),
+    )
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `right` in `n` (Wilson 1927): low, high."""
+    share, z2 = right / n, _Z95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """Expected calibration error (arXiv:1706.04599): mean |confidence - accuracy| over 15 equal bins."""
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(bins, confidence - right, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _negative_log_likelihood(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(chosen, 1e-12)).mean())

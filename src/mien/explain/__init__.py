@@ -1,0 +1,1 @@
+"""Explanation: where in a face a network looks."""

@@ -1,0 +1,56 @@
+"""Grad-CAM: where in a face the network found what speaks for a class (Selvaraju et al. 2017, arXiv:1610.02391)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from mien.models.model import Model
+from mien.models.networks import last_convolution
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BATCH = 128
+
+
+def grad_cam(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Heat maps, float32 [N, S, S] in [0, 1], of gray faces uint8 [N, S, S] for the classes `targets` [N].
+
+    The maps of the last convolution are weighed by the mean gradient of the class's logit, summed, cut at zero
+    and scaled so that each map's maximum is 1 (a map that is zero throughout stays zero).
+    """
+    maps = [
+        _maps(model, images[start : start + _BATCH], targets[start : start + _BATCH])
+        for start in range(0, len(images), _BATCH)
+    ]
+    return np.concatenate(maps) if maps else np.zeros(images.shape, np.float32)
+
+
+def mean_maps(maps: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """Mean map of each class, float32 [K, S, S]; zero for a class without faces."""
+    return np.stack([maps[labels == k].mean(0) if (labels == k).any() else np.zeros_like(maps[0]) for k in range(classes)])
+
+
+def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
+    network = model.network.cpu().eval()
+    kept: list[Tensor] = []
+    layer = last_convolution(network)
+    handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))
+    try:
+        faces = torch.from_numpy(np.ascontiguousarray(images))[:, None].float() / 255
+        with torch.enable_grad():
+            logits = network(faces.requires_grad_())
+            chosen = logits.gather(1, torch.from_numpy(targets)[:, None]).sum()
+            (gradient,) = torch.autograd.grad(chosen, kept[0])
+    finally:
+        handle.remove()
+    weights = gradient.mean((2, 3), keepdim=True)
+    maps = (weights * kept[0].relu()).sum(1, keepdim=True).relu()
+    maps = interpolate(maps, size=images.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+    peak = maps.amax((1, 2), keepdim=True)
+    return (maps / peak.where(peak > 0, 1)).detach().numpy()

@@ -1,0 +1,1 @@
+"""Networks, trained models, and the files that hold them."""

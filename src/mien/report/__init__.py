@@ -1,0 +1,1 @@
+"""Report: figures, words and one self-contained page."""

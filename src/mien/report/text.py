@@ -1,0 +1,145 @@
+"""Results as plain text, for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.data.dataset import PARTS
+from mien.data.prepare import Plan, Row, counts, leaked
+
+if TYPE_CHECKING:
+    from mien.evaluate.evaluation import Evaluation
+    from mien.evaluate.metrics import Scores
+    from mien.train.trainer import Epoch, TrainResult
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows of cells under a head; the first column is set left, the others right."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths)))
+        for line in lines
+    )
+
+
+def preparation_facts(planned: Plan) -> dict[str, Any]:
+    """What a preparation did, as plain values."""
+    rows = planned.rows
+    number = counts(rows)
+    parts = [part for part in PARTS if any(row.split == part for row in rows)]
+    copies = [row for row in rows if "copy" in row.flags.split(";")]
+    return {
+        "images": len(rows),
+        "counts": {part: {label: number[part, label] for label in planned.classes} for part in parts},
+        "distinct": len({row.group for row in rows}),
+        "copies": {
+            "groups": len({row.group for row in copies}),
+            "images": len(copies),
+            "by_part": dict(Counter(row.split for row in copies)),
+            "groups_in_several_parts": _groups_in_several_parts(copies),
+            "groups_with_conflicting_labels": len({row.group for row in rows if "conflict" in row.flags}),
+        },
+        "blank": sum("blank" in row.flags for row in rows),
+        "leaked": {part: leaked(rows, part) for part in parts if part != "train"},
+    }
+
+
+def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
+    """Counts by part and class, and where the copies went."""
+    parts = facts["counts"]
+    body = [[label, *(f"{parts[part][label]:,}" for part in parts), _sum(parts, label)] for label in classes]
+    totals = ["all", *(f"{sum(parts[part].values()):,}" for part in parts), f"{facts['images']:,}"]
+    copies = facts["copies"]
+    where = ", ".join(f"{part} {number:,}" for part, number in sorted(copies["by_part"].items(), key=_by_part))
+    lines = [
+        table(["class", *parts, "all"], [*body, totals]),
+        "",
+        f"distinct images: {facts['distinct']:,} of {facts['images']:,}; blank: {facts['blank']:,}",
+        f"copies: {copies['images']:,} images in {copies['groups']:,} groups ({where or 'none'}); "
+        f"{copies['groups_with_conflicting_labels']:,} groups carry conflicting labels",
+        _leak_line(facts),
+    ]
+    return "\n".join(lines)
+
+
+def epoch_text(epoch: Epoch, epochs: int, *, best: bool) -> str:
+    """One line an epoch."""
+    return (
+        f"epoch {epoch.epoch:>2}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}  "
+        f"val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}  rate {epoch.lr:.2g}  "
+        f"{epoch.images_per_second:,.0f} images/s{'  * best, saved' if best else ''}"
+    )
+
+
+def training_text(result: TrainResult, files: Sequence[Path]) -> str:
+    """How training ended, the best epoch, and where its model is."""
+    best = result.best
+    return "\n".join(
+        [
+            f"{result.ended} after epoch {len(result.history)}; best epoch {best.epoch}: "
+            f"val loss {best.val_loss:.4f}, val accuracy {best.val_accuracy:.1%}",
+            *(f"model: {file}" for file in files),
+        ]
+    )
+
+
+def evaluation_text(evaluation: Evaluation) -> str:
+    """Accuracy with its interval, and a line a class."""
+    scores = evaluation.scores
+    low, high = scores.accuracy_ci95
+    return "\n".join(
+        [
+            f"{evaluation.model} on {evaluation.data} ({evaluation.split}, n = {scores.n:,})",
+            f"accuracy {scores.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})",
+            "",
+            _class_table(scores),
+            "",
+            f"cross-entropy {scores.nll:.3f}, expected calibration error {scores.ece:.3f}",
+        ]
+    )
+
+
+def confusion_text(scores: Scores, classes: Sequence[str]) -> str:
+    """The confusion matrix: counts, and shares of each row."""
+    rows = []
+    for name, line in zip(classes, scores.confusion.tolist(), strict=True):
+        total = max(sum(line), 1)
+        rows.append([name, *(f"{count:,} ({count / total:.0%})" for count in line)])
+    return table(["true \\ predicted", *classes], rows)
+
+
+def _class_table(scores: Scores) -> str:
+    rows = [
+        [name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support:,}"]
+        for name, one in scores.per_class.items()
+    ]
+    macro = [f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1)]
+    return table(["class", "precision", "recall", "F1", "support"], [*rows, ["macro", *macro, f"{scores.n:,}"]])
+
+
+def _groups_in_several_parts(copies: Sequence[Row]) -> int:
+    places = Counter(group for group, _ in {(row.group, row.split) for row in copies})
+    return sum(number > 1 for number in places.values())
+
+
+def _sum(parts: dict[str, dict[str, int]], label: str) -> str:
+    return f"{sum(part[label] for part in parts.values()):,}"
+
+
+def _by_part(item: tuple[str, int]) -> int:
+    return PARTS.index(item[0])
+
+
+def _leak_line(facts: dict[str, Any]) -> str:
+    if not any(facts["leaked"].values()):
+        return "every group of copies lies in one part"
+    shares = (
+        f"{number:,} {part} images ({number / sum(facts['counts'][part].values()):.1%})"
+        for part, number in facts["leaked"].items()
+    )
+    groups = facts["copies"]["groups_in_several_parts"]
+    return f"{groups:,} groups of copies lie in more than one part: {' and '.join(shares)} are also in train"

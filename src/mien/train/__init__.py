@@ -1,0 +1,1 @@
+"""Training: augmentation, recipes, the loop, and run folders."""

@@ -1,0 +1,94 @@
+"""Recipes: everything that decides what a training run computes, as plain data.
+
+`classic` is the tutorial's recipe. The ladder leads from it to `modern`, one change a step, so that the worth of
+each change can be measured; RECORDS.md has the figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from mien.errors import UsageError
+from mien.train.augment import Augment
+
+Balance = Literal["weights", "sqrt", "none"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train.
+
+    balance: class weights n / (K n_k) ("weights"), their square roots scaled to mean 1 over the faces ("sqrt"),
+    or none. optimizer: "adam", or "sgd" (Nesterov, momentum 0.9).
+    l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
+    schedule: "plateau" halves the rate after 3 epochs
+    without a new low of the validation loss and stops after 5; "onecycle" rises for a quarter of the run, falls to
+    zero and never stops early. smoothing: label smoothing. average: decay a step of the running mean of the
+    weights, 0 for none; the mean is what is validated and kept.
+    """
+
+    name: str
+    network: str = "classic"
+    epochs: int = 30
+    batch_size: int = 64
+    balance: Balance = "weights"
+    optimizer: Literal["adam", "sgd"] = "adam"
+    rate: float = 1e-3
+    l2: float = 1e-4
+    schedule: Literal["plateau", "onecycle"] = "plateau"
+    smoothing: float = 0.0
+    average: float = 0.0
+    augment: Augment = field(default_factory=Augment)
+
+
+CLASSIC = Recipe("classic")
+
+# Each step changes what it names and keeps the rest.
+LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("no class weights", {"balance": "none"}),
+    ("mean over places instead of flatten and dense", {"network": "pooled"}),
+    ("deeper: seven convolutions, four poolings", {"network": "deep"}),
+    ("SGD with Nesterov momentum on one cycle", {"optimizer": "sgd", "rate": 0.05, "l2": 2.5e-4, "schedule": "onecycle"}),
+    ("label smoothing 0.1", {"smoothing": 0.1}),
+    ("running mean of the weights", {"average": 0.998}),
+)
+
+
+def _climb() -> dict[str, Recipe]:
+    """`ladder-0` (the classic recipe) to `ladder-N`, and the last one as `modern`."""
+    recipe = replace(CLASSIC, name="ladder-0")
+    rungs = {recipe.name: recipe}
+    for number, (_, change) in enumerate(LADDER, start=1):
+        recipe = replace(recipe, name=f"ladder-{number}", **change)
+        rungs[recipe.name] = recipe
+    return rungs | {"modern": replace(recipe, name="modern")}
+
+
+RECIPES = {"classic": CLASSIC} | _climb()
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`; raises UsageError listing those there are."""
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe '{name}'; there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def adjust(recipe: Recipe, **changes: Any) -> Recipe:
+    """`recipe` with the given fields changed; those that are None stay. Raises UsageError for senseless values."""
+    adjusted = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+    for name in ("epochs", "batch_size", "rate"):
+        if getattr(adjusted, name) <= 0:
+            raise UsageError(f"--{name} {getattr(adjusted, name)}: must be greater than 0")
+    return adjusted
+
+
+def explain_recipe(name: str) -> str:
+    """What a recipe is, in one line."""
+    if name in ("classic", "ladder-0"):
+        return "the tutorial's recipe"
+    if name == "modern":
+        return f"the top of the ladder, ladder-{len(LADDER)}"
+    number = int(name.removeprefix("ladder-"))
+    return f"ladder-{number - 1}, with {LADDER[number - 1][0]}"

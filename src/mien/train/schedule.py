@@ -1,0 +1,73 @@
+"""How the learning rate moves, and when training ends early."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+
+from mien.train.recipes import Recipe
+
+_HALVE_AFTER = 3
+_STOP_AFTER = 5
+_LOWEST_RATE = 1e-6
+
+
+class Schedule(Protocol):
+    """Called before each update and after each epoch."""
+
+    def start_step(self) -> None:
+        """Set the rate for the coming update."""
+
+    def end_epoch(self, val_loss: float) -> bool:
+        """Take note of an epoch's validation loss; True ends training."""
+
+
+class Plateau:
+    """Halves the rate after 3 epochs without a new low, ends training after 5."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        # torch counts the epochs it tolerates, Keras those it waits: one fewer
+        self.halving = ReduceLROnPlateau(
+            optimizer, factor=0.5, patience=_HALVE_AFTER - 1, threshold=0, min_lr=_LOWEST_RATE
+        )
+        self.lowest = float("inf")
+        self.waited = 0
+
+    def start_step(self) -> None:
+        """The rate only moves between epochs."""
+
+    def end_epoch(self, val_loss: float) -> bool:
+        """Halve the rate where it is time; True after 5 epochs without a new low."""
+        self.halving.step(val_loss)
+        self.waited = 0 if val_loss < self.lowest else self.waited + 1
+        self.lowest = min(self.lowest, val_loss)
+        return self.waited >= _STOP_AFTER
+
+
+class OneCycle:
+    """Rises for the first quarter of all updates, falls to zero by cosine, never ends early (arXiv:1708.07120)."""
+
+    def __init__(self, optimizer: Optimizer, peak: float, steps: int) -> None:
+        self.cycle = OneCycleLR(
+            optimizer, peak, total_steps=max(steps, 2) + 1, pct_start=0.25, cycle_momentum=False, final_div_factor=1e3
+        )
+        self.started = False
+
+    def start_step(self) -> None:
+        """Set the rate for the coming update."""
+        if self.started:
+            self.cycle.step()
+        self.started = True
+
+    def end_epoch(self, val_loss: float) -> bool:
+        """Never ends early."""
+        return False
+
+
+def make_schedule(recipe: Recipe, optimizer: Optimizer, steps_an_epoch: int) -> Schedule:
+    """The recipe's schedule for epochs of `steps_an_epoch` updates."""
+    if recipe.schedule == "onecycle":
+        return OneCycle(optimizer, recipe.rate, recipe.epochs * steps_an_epoch)
+    return Plateau(optimizer)

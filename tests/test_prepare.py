@@ -1,0 +1,125 @@
+"""Preparation: byte for byte, nothing lost, the same twice."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from mien.data.prepare import How, Plan, counts, leaked, plan, read_manifest, write
+from mien.data.sources import open_data, open_source
+from mien.errors import UsageError
+
+
+def prepared(drawn: Path, out: Path, how: How | None = None, *, overwrite: bool = False) -> Plan:
+    source = open_source(drawn)
+    planned = plan(source, how or How())
+    write(planned, source, out, overwrite=overwrite)
+    return planned
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_images_arrive_byte_for_byte_and_sources_stay(drawn: Path, tmp_path: Path) -> None:
+    before = tree(drawn)
+    planned = prepared(drawn, tmp_path)
+    assert tree(drawn) == before
+    after = tree(tmp_path)
+    assert len(after) == len(before) + 1
+    for row in planned.rows:
+        assert after[row.path] == before[row.source] == row.sha256
+    assert read_manifest(tmp_path) == list(planned.rows)
+
+
+def test_copies_never_fall_into_two_parts(drawn: Path) -> None:
+    rows = plan(open_source(drawn), How()).rows
+    assert any("copy" in row.flags for row in rows)
+    parts: dict[int, set[str]] = {}
+    for row in rows:
+        parts.setdefault(row.group, set()).add(row.split)
+    assert all(len(where) == 1 for where in parts.values())
+    assert leaked(rows, "test") == leaked(rows, "val") == 0
+
+
+def test_leaks_can_be_allowed_for_comparison(drawn: Path) -> None:
+    found = [
+        leaked(plan(open_source(drawn), How((0.4, 0.3, 0.3), seed, allow_leaks=True)).rows, "test") for seed in range(6)
+    ]
+    assert sum(found) > 0
+
+
+def test_conflicting_labels_and_blanks_are_flagged(drawn: Path) -> None:
+    rows = plan(open_source(drawn), How()).rows
+    labels: dict[int, set[str]] = {}
+    for row in rows:
+        labels.setdefault(row.group, set()).add(row.label)
+    for row in rows:
+        assert ("conflict" in row.flags) == (len(labels[row.group]) > 1)
+
+
+def test_twice_gives_the_same_tree_and_puts_back_what_is_missing(drawn: Path, tmp_path: Path) -> None:
+    planned = prepared(drawn, tmp_path)
+    first = tree(tmp_path)
+    prepared(drawn, tmp_path)
+    assert tree(tmp_path) == first
+    (tmp_path / planned.rows[5].path).unlink()
+    prepared(drawn, tmp_path)
+    assert tree(tmp_path) == first
+
+
+def test_another_division_is_refused_and_changes_nothing(drawn: Path, tmp_path: Path) -> None:
+    prepared(drawn, tmp_path)
+    first = tree(tmp_path)
+    with pytest.raises(UsageError, match="--overwrite"):
+        prepared(drawn, tmp_path, How((0.8, 0.1, 0.1)))
+    assert tree(tmp_path) == first
+
+
+def test_overwrite_leaves_no_trace_of_the_old_division(drawn: Path, tmp_path: Path) -> None:
+    prepared(drawn, tmp_path / "a")
+    prepared(drawn, tmp_path / "a", How((0.8, 0.1, 0.1)), overwrite=True)
+    prepared(drawn, tmp_path / "b", How((0.8, 0.1, 0.1)))
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_users_own_files_are_never_touched(drawn: Path, tmp_path: Path, overwrite: bool) -> None:
+    own = tmp_path / "train" / "happy" / "mine.png"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    with pytest.raises(UsageError, match="did not write"):
+        prepared(drawn, tmp_path, overwrite=overwrite)
+    assert tree(tmp_path) == {"train/happy/mine.png": hashlib.sha256(b"mine").hexdigest()}
+
+
+def test_equal_names_in_one_part_get_numbers(tmp_path: Path, make_image) -> None:
+    for seed, part in enumerate(["train", "val", "test"]):
+        for label in ("a", "b"):
+            make_image(tmp_path / "in" / part / label / "1.png", seed * 2 + (label == "b"))
+    planned = plan(open_source(tmp_path / "in"), How((1.0, 0.0, 0.0)))
+    assert sorted(row.path for row in planned.rows if row.label == "a") == [
+        "train/a/1.png", "train/a/1_2.png", "train/a/1_3.png",
+    ]  # fmt: skip
+
+
+def test_official_keeps_the_parts_and_needs_some(tmp_path: Path, make_image, drawn: Path) -> None:
+    names = ["train/a/Training_1.png", "train/b/Training_2.png", "test/a/PublicTest_3.png", "test/b/PrivateTest_4.png"]
+    for seed, name in enumerate(names):
+        make_image(tmp_path / "in" / name, seed)
+    rows = plan(open_source(tmp_path / "in"), How(official=True)).rows
+    assert counts(rows) == {("train", "a"): 1, ("train", "b"): 1, ("val", "a"): 1, ("test", "b"): 1}
+    with pytest.raises(UsageError, match="no division of its own"):
+        plan(open_source(drawn), How(official=True))
+
+
+def test_a_prepared_folder_opens_by_its_manifest_alone(drawn: Path, tmp_path: Path) -> None:
+    planned = prepared(drawn, tmp_path)
+    (tmp_path / "archive.zip").write_text("not read")
+    (tmp_path / "fer2013_raw" / "odd").mkdir(parents=True)
+    (tmp_path / "fer2013_raw" / "odd" / "x.png").write_text("not read")
+    split = open_data(tmp_path)
+    assert {name: len(part) for name, part in split.parts().items()} == {
+        part: sum(row.split == part for row in planned.rows) for part in ("train", "val", "test")
+    }

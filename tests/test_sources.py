@@ -1,0 +1,124 @@
+"""Sources: zip and folder alike, parts found or not, bad ones named."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
+from mien.data.sources import load, open_data, open_source
+from mien.errors import DataError, UsageError
+
+Make = Callable[..., Path]
+
+
+def fill(folder: Path, make_image: Make, names: list[str]) -> Path:
+    for seed, name in enumerate(names):
+        make_image(folder / name, seed)
+    return folder
+
+
+def zipped(folder: Path, file: Path) -> Path:
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(folder.rglob("*.png")):
+            archive.write(path, path.relative_to(folder))
+    return file
+
+
+KAGGLE = [
+    "train/happy/Training_1.png", "train/sad/Training_2.png",
+    "test/happy/PublicTest_3.png", "test/sad/PrivateTest_4.png", "test/sad/PublicTest_5.png",
+]  # fmt: skip
+
+
+def test_zip_and_folder_of_the_same_faces_are_the_same_data(tmp_path: Path, make_image: Make) -> None:
+    folder = fill(tmp_path / "faces", make_image, KAGGLE)
+    one, other = (load(open_source(path)) for path in (folder, zipped(folder, tmp_path / "faces.zip")))
+    assert one.digest() == other.digest()
+    assert one.paths == other.paths
+
+
+def test_fer2013_keeps_its_official_parts(tmp_path: Path, make_image: Make) -> None:
+    split = open_data(fill(tmp_path, make_image, KAGGLE))
+    assert split.train.paths == ("happy/Training_1.png", "sad/Training_2.png")
+    assert split.val.paths == ("happy/PublicTest_3.png", "sad/PublicTest_5.png")
+    assert split.test.paths == ("sad/PrivateTest_4.png",)
+
+
+def test_a_missing_official_part_is_not_made_up(tmp_path: Path, make_image: Make) -> None:
+    split = open_data(fill(tmp_path, make_image, [name for name in KAGGLE if "Private" not in name]))
+    assert list(split.parts()) == ["train", "val"]
+    with pytest.raises(DataError, match="no test faces"):
+        split.part("test")
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "Validation"])
+def test_a_folder_with_all_three_parts_keeps_them(tmp_path: Path, make_image: Make, validation: str) -> None:
+    names = ["train/a/1.png", "train/b/2.png", f"{validation}/a/3.png", "test/b/4.png"]
+    split = open_data(fill(tmp_path, make_image, names))
+    assert (len(split.train), split.val.paths, split.test.paths) == (2, ("a/3.png",), ("b/4.png",))
+
+
+def test_a_plain_folder_is_split_70_15_15(tmp_path: Path, make_image: Make) -> None:
+    split = open_data(fill(tmp_path, make_image, [f"{label}/{i}.png" for label in ("yes", "no") for i in range(20)]))
+    assert split.classes == ("no", "yes")
+    assert [part.counts().tolist() for part in (split.train, split.val, split.test)] == [[14, 14], [3, 3], [3, 3]]
+
+
+def test_wrapping_folders_hidden_files_and_other_files_do_not_matter(tmp_path: Path, make_image: Make) -> None:
+    folder = fill(tmp_path, make_image, ["fer/a/1.png", "fer/b/2.PNG", ".git/a/3.png", "__MACOSX/a/4.png"])
+    (folder / "fer/a/notes.txt").write_text("no image")
+    (folder / "fer/a/._1.png").write_text("no image")
+    assert [entry.name for entry in open_source(folder).entries] == ["fer/a/1.png", "fer/b/2.PNG"]
+
+
+def test_many_images_decode_alike_in_several_processes(tmp_path: Path, make_image: Make) -> None:
+    names = [f"{label}/{i:04}.png" for label in ("a", "b") for i in range(1050)]
+    data = load(open_source(fill(tmp_path, make_image, names)))
+    assert len(data) == 2100
+    expected = np.random.default_rng(1049).integers(0, 256, (48, 48), np.uint8)
+    assert (data.images[1049] == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "holds no images"),
+        (["1.png"], "lies in no class folder"),
+        (["a/1.png"], "only one class, 'a'"),
+        (["a/1.png", "b/2.png", "old/c/3.png"], "different levels"),
+    ],
+)
+def test_unusable_folders_are_named(tmp_path: Path, make_image: Make, names: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        open_source(fill(tmp_path, make_image, names))
+
+
+def test_what_is_not_there_or_no_zip_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file or folder"):
+        open_source(tmp_path / "archive.zip")
+    (tmp_path / "archive.zip").write_text("<html>please log in</html>")
+    with pytest.raises(DataError, match="not a zip archive"):
+        open_source(tmp_path / "archive.zip")
+
+
+def test_an_unreadable_image_is_named(tmp_path: Path, make_image: Make) -> None:
+    folder = fill(tmp_path, make_image, ["a/1.png", "b/2.png"])
+    (folder / "b/3.jpg").write_bytes(b"\xff\xd8 torn")
+    with pytest.raises(DataError, match=r"b/3\.jpg: not a readable image"):
+        load(open_source(folder))
+
+
+def test_copies_are_found_by_pixels() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48), np.uint8)
+    images[3] = images[0]
+    images[5] = 77
+    groups = copy_groups(images)
+    assert groups.tolist() == [0, 1, 2, 0, 3, 4]
+    assert group_sizes(groups).tolist() == [2, 1, 1, 2, 1, 1]
+    assert conflicting(groups, np.array([0, 1, 2, 1, 1, 1])).tolist() == [True, False, False, True, False, False]
+    assert not conflicting(groups, np.array([1, 1, 2, 1, 1, 1])).any()
+    assert blank(images).tolist() == [False] * 5 + [True]
+    assert shared_with(images[3:5], images[:2]).tolist() == [True, False]
