@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+from typing import NoReturn
 
 BENCH = Path(__file__).resolve().parent
 SOURCE = BENCH.parent / "src"
@@ -67,7 +68,7 @@ def check_archive(path: Path) -> None:
         fail(f"{path}: not a zip archive; give Kaggle's FER-2013 archive with --data")
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Exit with code 2 and one line on stderr."""
     say(message)
     raise SystemExit(2)
@@ -114,6 +115,8 @@ def measure(side: Side, number: str) -> Reading:
 
 def alternate(first: Side, second: Side, rounds: int, number: str) -> list[Round]:
     """Measure first, second, first, second ..., so that what else the machine does falls on both."""
+    if rounds < 1:
+        fail("nothing to measure; give --rounds 1 or more")
     readings: list[Round] = []
     for i in range(rounds):
         pair = measure(first, number), measure(second, number)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -69,16 +69,6 @@ def check_classes(model: Model, classes: tuple[str, ...], model_name: str, data_
         )
 
 
-def header(model: Model) -> dict[str, Any]:
-    """What travels beside the weights, as plain values."""
-    return {
-        "architecture": model.architecture,
-        "classes": list(model.classes),
-        "preprocess": model.preprocess.to_dict(),
-        "notes": dict(model.notes),
-    }
-
-
 def _read_safetensors(path: Path) -> Model:
     try:
         with safe_open(path, framework="pt") as file:
@@ -97,7 +87,7 @@ def _read_safetensors(path: Path) -> Model:
 
 def _write_safetensors(model: Model, path: Path) -> None:
     weights = {name: value.contiguous() for name, value in model.network.state_dict().items()}
-    save_file(weights, path, metadata={_KEY: json.dumps(header(model))})
+    save_file(weights, path, metadata={_KEY: json.dumps(model.header())})
 
 
 def _read_h5(path: Path) -> Model:

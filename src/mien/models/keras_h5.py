@@ -1,9 +1,8 @@
 """The classic network as Keras' `.h5`: written through Keras, read as plain arrays.
 
-Reading deserialises no layer and runs no code from the file: it takes the arrays, and checks their shapes
-against the classic network, and the file's description of its layers as plain JSON. So a student's own
-`emotion_model.h5` works too; such a file carries no class names, and they are taken to be FER-2013's seven in
-alphabetical order. A file that computes something else is refused: it would load, and answer wrongly.
+Reading deserialises no layer and runs no code from the file: it takes arrays of the classic network's shapes, and
+checks the description of the layers as plain JSON, for another order of the same layers would answer wrongly.
+A student's own `emotion_model.h5` names no classes; they are taken to be FER-2013's seven in alphabetical order.
 """
 
 from __future__ import annotations
@@ -11,14 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from mien.emotions import EMOTIONS
 from mien.errors import ModelError, UsageError
@@ -26,51 +26,42 @@ from mien.models.model import Model
 from mien.models.networks import Classic, build
 from mien.preprocess import Preprocess
 
-if TYPE_CHECKING:
+try:
     import h5py
-    from numpy.typing import NDArray
+except ImportError:
+    raise UsageError(".h5 files need h5py and Keras: pip install 'mien[keras]'") from None
 
-    Layer = dict[str, NDArray[np.float32]]  # one layer's arrays by role, in Keras' layout
+Layer = dict[str, np.ndarray]  # one layer's arrays by role, float32, in Keras' layout
+Stored = dict[str, h5py.Dataset]  # the same, not read yet
 
 _ATTRIBUTE = "mien"  # on the file's root: JSON of Model.header()
-_INSTALL = "pip install 'mien[keras]'"
 _AGAIN = "save it again with model.save('emotion_model.h5')"
 _ONLY = "; only the classic network can be read from .h5"
 _UNNAMED = "not in the file: taken to be the seven of FER-2013 in alphabetical order"
-_UNDESCRIBED = "not in the file: taken to be the classic network, by the shapes of its weights"
-_AFFINE, _NORM = ("kernel", "bias"), ("gamma", "beta", "moving_mean", "moving_variance")
-_EPSILON = 1e-3  # Keras' own
 _MOST_BYTES, _MOST_NAMES, _MOST_CLASSES = 64 << 20, 256, 1000  # the classic network with Adam's state: 7.5 MB
 _DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 _LAYERS: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {  # what a Keras layer does, and under which settings
-    "InputLayer": ("", {"batch_shape": ([None, 48, 48, 1],), "batch_input_shape": ([None, 48, 48, 1],)}),
+    "InputLayer": ("", {}),
     "Conv2D": ("convolution", {"padding": ("same",), "strides": ([1, 1],), "dilation_rate": ([1, 1],)}),
     "BatchNormalization": ("batch norm", {"axis": (-1, 3, [-1], [3])}),
     "ReLU": ("relu", {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)}),
     "MaxPooling2D": ("pooling", {"pool_size": ([2, 2],), "strides": ([2, 2], None)}),
-    "Flatten": ("flattening", {}),
-    "Dense": ("dense layer", {}),
-    "Softmax": ("softmax", {"axis": (-1, 1)}),
+    "Flatten": ("flatten", {}),
+    "Dense": ("dense", {}),
     "Activation": ("", {}),
     "Dropout": ("", {}),  # at rest when a network is used, wherever it stands
-    "SpatialDropout2D": ("", {}),
 }
-_CLASSIC = ["convolution", "batch norm", "relu", "pooling"] * 3 + ["flattening", "dense layer", "relu"]
-_CLASSIC += ["dense layer", "softmax"]
+_CLASSIC = ["convolution", "batch norm", "relu", "pooling"] * 3 + ["flatten", "dense", "relu", "dense", "softmax", ""]
 
 
 def read_h5(path: Path) -> Model:
     """The classic network in a Keras `.h5` file; raises ModelError unless it is one, whole and without tricks."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise ModelError(f"{path}: larger than the classic network's file can be{_ONLY}")
     try:
-        import h5py
-
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"larger than the classic network's file can be{_ONLY}")
         with h5py.File(path, "r") as file:
             return _model(file)
-    except ImportError:
-        raise UsageError(f"{path}: reading .h5 needs h5py: {_INSTALL}") from None
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     except _DAMAGED as error:
@@ -82,24 +73,26 @@ def write_h5(model: Model, path: Path) -> None:
     """Write a classic network so that Keras can open it; class names and preprocessing travel in an attribute."""
     if model.architecture != "classic":
         raise ModelError(f"{path}: .h5 holds the network 'classic', not '{model.architecture}'; use .safetensors")
-    network = cast("Classic", model.network)
-    _save_quietly(_keras_twin(network, path), path)
-    import h5py
-
+    twin = _keras_twin(cast("Classic", model.network), path)
+    advice = logging.getLogger("absl")  # where Keras says to prefer its newer format; but a .h5 was asked for
+    advice.disabled = True
+    try:
+        twin.save(path)
+    finally:
+        advice.disabled = False
     with h5py.File(path, "r+") as file:
         file.attrs[_ATTRIBUTE] = json.dumps(model.header())
 
 
 def _model(file: h5py.File) -> Model:
-    described = "model_config" in file.attrs
-    epsilons = _check_description(json.loads(file.attrs["model_config"])) if described else [_EPSILON] * 3
+    if "model_config" not in file.attrs:
+        raise ModelError(f"no Keras model, or its weights without the network they belong to; {_AGAIN}")
+    epsilons = _check_description(json.loads(file.attrs["model_config"]))
     layers = [layer for layer in _layers(file) if layer]
     network = _network_for(layers)
     _fill(network, [_read_like(expected, layers) for expected in _to_keras(network)], epsilons)
     names, notes = _names_and_notes(file, network.head.out_features)
-    return Model(
-        network.eval(), "classic", names, Preprocess(), notes if described else {**notes, "network": _UNDESCRIBED}
-    )
+    return Model(network.eval(), "classic", names, Preprocess(), notes)
 
 
 def _names_and_notes(file: h5py.File, classes: int) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -112,22 +105,15 @@ def _names_and_notes(file: h5py.File, classes: int) -> tuple[tuple[str, ...], di
     names = fields["classes"]
     if fields["architecture"] != "classic" or Preprocess(**fields["preprocess"]) != Preprocess():
         raise ModelError("made by another version of Mien; export it again")
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise ModelError("its class names are no list of words; export it again")
-    if not len(names) == len(set(names)) == classes:
-        raise ModelError(f"names {len(set(names))} different classes, but tells {classes} apart; export it again")
+    words = [name for name in names if isinstance(name, str) and name]
+    if not isinstance(names, list) or not len(names) == len(words) == len(set(words)) == classes:
+        raise ModelError(f"tells {classes} classes apart, but does not name as many different ones; export it again")
     return tuple(names), {str(key): str(note) for key, note in fields["notes"].items()}
 
 
-def _layers(file: h5py.File) -> Iterator[dict[str, h5py.Dataset]]:
+def _layers(file: h5py.File) -> Iterator[Stored]:
     """Each layer's datasets by role; nothing is read yet."""
-    if file.get("layers", getlink=True) is not None:  # Keras 3, save_weights
-        for name in (layers := _open(file, "layers")):
-            weights = _open(layers, f"{name}/vars")
-            roles = _NORM if len(weights) == len(_NORM) else _AFFINE
-            yield {role: _open(weights, key) for role, key in zip(roles, weights, strict=False)}
-        return
-    top = file if "layer_names" in file.attrs else _open(file, "model_weights")  # Keras 2, save_weights; any, save
+    top = _open(file, "model_weights")
     for name in _words(top, "layer_names"):
         layer = _open(top, name)
         yield {key.split("/")[-1].split(":")[0]: _open(layer, key) for key in _words(layer, "weight_names")}
@@ -141,8 +127,6 @@ def _words(group: h5py.Group, attribute: str) -> list[str]:
 
 def _open(group: h5py.Group, path: str) -> Any:
     """What lies at `path`, reached by hard links alone: the other kinds may lead into other files."""
-    import h5py
-
     for name in path.split("/"):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise ModelError(f"'{path}' is missing, or a link to elsewhere; {_AGAIN}")
@@ -150,7 +134,7 @@ def _open(group: h5py.Group, path: str) -> Any:
     return group
 
 
-def _network_for(layers: list[dict[str, h5py.Dataset]]) -> Classic:
+def _network_for(layers: list[Stored]) -> Classic:
     """A classic network with as many classes as the dense layer with 128 inputs has outputs."""
     kernels = [layer["kernel"].shape for layer in layers if "kernel" in layer]
     heads = [shape for shape in kernels if len(shape) == 2 and shape[0] == 128]
@@ -159,7 +143,7 @@ def _network_for(layers: list[dict[str, h5py.Dataset]]) -> Classic:
     return cast("Classic", build("classic", heads[0][1]))
 
 
-def _read_like(expected: Layer, layers: list[dict[str, h5py.Dataset]]) -> Layer:
+def _read_like(expected: Layer, layers: list[Stored]) -> Layer:
     """The arrays of the one layer that has the expected roles and shapes, which no two layers share."""
     shapes = {role: array.shape for role, array in expected.items()}
     for layer in layers:
@@ -168,7 +152,7 @@ def _read_like(expected: Layer, layers: list[dict[str, h5py.Dataset]]) -> Layer:
     raise ModelError(f"no layer has {', '.join(f'{role} {shape}' for role, shape in shapes.items())}{_ONLY}")
 
 
-def _array(dataset: h5py.Dataset, role: str) -> NDArray[np.float32]:
+def _array(dataset: h5py.Dataset, role: str) -> np.ndarray:
     if dataset.dtype.kind != "f" or dataset.external or dataset.is_virtual or dataset.chunks:
         raise ModelError(f"'{dataset.name}' is not stored as Keras stores weights; {_AGAIN}")
     array = np.asarray(dataset[()], dtype=np.float32)
@@ -179,15 +163,98 @@ def _array(dataset: h5py.Dataset, role: str) -> NDArray[np.float32]:
 
 def _check_description(description: dict[str, Any]) -> list[float]:
     """The batch norms' epsilons, once Keras' description is known to be that of the classic network."""
-    layers = description["config"]["layers"]
-    if description["class_name"] != "Sequential":
-        _check_chain(layers, description["config"]["output_layers"])
-    steps = [(step, layer["config"]["name"]) for layer in layers for step in _steps(layer)]
-    for i, pair in enumerate(zip(steps, steps[1:], strict=False)):
-        if [step for step, _ in pair] == ["pooling", "relu"]:  # the same function as the other way round
-            steps[i : i + 2] = reversed(pair)
-    for (step, name), wanted in zip_longest(steps, _CLASSIC, fillvalue=("nothing", "the end")):
+    kind, layers = description["class_name"], description["config"]["layers"]
+    if kind != "Sequential":
+        _check_chain(kind, layers, description["config"]["output_layers"])
+    steps = [(step, layer["config"]["name"]) for layer in layers for step in _steps(layer)] + [("", "")]
+    for (step, name), wanted in zip(steps, _CLASSIC, strict=False):
         if step != wanted:
-            raise ModelError(f"'{name}' brings {step} where the classic network has {wanted}{_ONLY}")
-    epsilons = [layer["config"].get("epsilon", _EPSILON) for layer in layers]
-    return [e for e, layer in zip(epsilons, layers, strict=True) if layer["class_name"] == "BatchNormalization"]
+            found = f"'{name}' brings {step}" if step else "it ends"
+            raise ModelError(f"{found} where the classic network has {wanted or 'its end'}{_ONLY}")
+    norms = [layer["config"] for layer in layers if layer["class_name"] == "BatchNormalization"]
+    epsilons = [float(norm.get("epsilon", 1e-3)) for norm in norms]
+    if not all(0 < epsilon <= 1 for epsilon in epsilons):
+        raise ModelError(f"batch norms with epsilons {epsilons}{_ONLY}")
+    return epsilons
+
+
+def _steps(layer: dict[str, Any]) -> list[str]:
+    """What a layer does to a face in use, in the words of `_CLASSIC`: one or two steps, or none."""
+    kind, config = layer["class_name"], layer["config"]
+    if kind not in _LAYERS:
+        raise ModelError(f"'{config['name']}' is a layer {kind}, which the classic network has not{_ONLY}")
+    step, settings = _LAYERS[kind]
+    shape = config.get("batch_shape") or config.get("batch_input_shape") or [None, 48, 48, 1]
+    if shape[1:] != [48, 48, 1]:
+        raise ModelError(f"takes images {shape[1:]}, not [48, 48, 1]{_ONLY}")
+    for setting, allowed in {**settings, "data_format": ("channels_last",)}.items():
+        if config.get(setting, allowed[0]) not in allowed:
+            raise ModelError(f"'{config['name']}' has {setting} {config[setting]}, not {allowed[0]}{_ONLY}")
+    activation = config.get("activation", "linear")
+    return [word for word in (step, str(activation)) if word not in ("", "linear")]
+
+
+def _check_chain(kind: str, layers: list[dict[str, Any]], outputs: Any) -> None:
+    """Raise ModelError unless each layer of a functional model feeds on the one before it, and the last is the end."""
+    feeds = [json.dumps(feed, ensure_ascii=False) for feed in (*(layer["inbound_nodes"] for layer in layers), outputs)]
+    sources = [re.findall(r'\["([^"]*)", \d+, \d+', feed) for feed in feeds]  # written [name, number, number, ...]
+    chained = sources == [[], *([layer["name"]] for layer in layers)]
+    if kind not in ("Functional", "Model") or not chained or '"training": true' in "".join(feeds):
+        raise ModelError(f"its layers are not one plain chain{_ONLY}")
+
+
+def _pairs(network: Classic) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    return [(block[0], block[1]) for block in cast("list[Any]", network.blocks)]
+
+
+def _views(network: Classic) -> list[dict[str, Tensor]]:
+    """The network's own tensors in Keras' layout, layer by layer; the flattened kernel as [6, 6, 128, 128]."""
+    layers: list[dict[str, Any]] = []
+    for convolution, norm in _pairs(network):
+        layers.append({"kernel": convolution.weight.permute(2, 3, 1, 0), "bias": convolution.bias})
+        layers.append({"gamma": norm.weight, "beta": norm.bias})
+        layers[-1] |= {"moving_mean": norm.running_mean, "moving_variance": norm.running_var}
+    flat = network.dense.weight.unflatten(1, (128, 6, 6)).permute(2, 3, 1, 0)  # torch: channels first
+    layers.append({"kernel": flat, "bias": network.dense.bias})
+    layers.append({"kernel": network.head.weight.T, "bias": network.head.bias})
+    return [{role: tensor.detach() for role, tensor in layer.items()} for layer in layers]
+
+
+def _to_keras(network: Classic) -> list[Layer]:
+    """The network's arrays as Keras stores them, in the order the data flows."""
+    layers = [{role: view.cpu().float().numpy() for role, view in layer.items()} for layer in _views(network)]
+    layers[-2]["kernel"] = layers[-2]["kernel"].reshape(-1, network.dense.out_features)
+    return layers
+
+
+def _fill(network: Classic, layers: list[Layer], epsilons: list[float]) -> None:
+    """Put arrays such as `_to_keras` gives, and the batch norms' epsilons, into the network."""
+    for views, arrays in zip(_views(network), layers, strict=True):
+        for role, view in views.items():
+            view.copy_(torch.from_numpy(arrays[role]).reshape(view.shape))
+    for (_, norm), epsilon in zip(_pairs(network), epsilons, strict=True):
+        norm.eps = epsilon
+
+
+def _keras_twin(network: Classic, path: Path) -> Any:
+    """The same network in Keras, compiled as the tutorial's is."""
+    if "keras" not in sys.modules:
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+    try:
+        import keras
+    except ImportError as error:
+        raise UsageError(f"{path}: writing .h5 needs Keras ({error}): pip install 'mien[keras]'") from None
+    layers, decay = keras.layers, keras.regularizers.L2(1e-4)
+    twin = keras.Sequential([layers.Input((48, 48, 1))])
+    for convolution, norm in _pairs(network):
+        twin.add(layers.Conv2D(convolution.out_channels, 3, padding="same", kernel_regularizer=decay))
+        twin.add(layers.BatchNormalization(epsilon=norm.eps))
+        twin.add(layers.Activation("relu"))
+        twin.add(layers.MaxPooling2D(2))
+    twin.add(layers.Flatten())
+    twin.add(layers.Dense(network.dense.out_features, "relu", kernel_regularizer=decay))
+    twin.add(layers.Dropout(network.dropout.p))
+    twin.add(layers.Dense(network.head.out_features, "softmax"))
+    twin.set_weights([array for layer in _to_keras(network) for array in layer.values()])
+    twin.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    return twin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +34,15 @@ class Model:
     def parameters(self) -> int:
         """Number of trained weights."""
         return sum(weight.numel() for weight in self.network.parameters())
+
+    def header(self) -> dict[str, Any]:
+        """What travels beside the weights in a file, as plain values."""
+        return {
+            "architecture": self.architecture,
+            "classes": list(self.classes),
+            "preprocess": self.preprocess.to_dict(),
+            "notes": dict(self.notes),
+        }
 
 
 def predict_proba(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
-_SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed
+_SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
+_TRIED = 200  # ... if it has had that many updates to begin learning
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,12 @@ class _Run:
         self.val_faces, self.val_labels = _resident(val, device)
         self.weights = torch.tensor(class_weights(train.counts(), recipe.balance), dtype=torch.float32, device=device)
         self.bfloat16 = has_bfloat16(device)
+        self.updates = 0
 
     def go(self) -> TrainResult:
         history: list[Epoch] = []
         best: tuple[Epoch, Model] | None = None
         ended = "finished"
-        same_before = False
         try:
             for number in range(1, self.recipe.epochs + 1):
                 epoch, probabilities = self._epoch(number)
@@ -157,10 +158,8 @@ class _Run:
                     best = epoch, self._snapshot()
                     self.listener.on_best(best[1])
                 self.listener.on_epoch(epoch)
-                same = self._same_for_all(probabilities)
-                if same and same_before:
+                if self.updates >= _TRIED and _same_for_all(probabilities):
                     raise TrainingError(self._collapse(epoch, probabilities))
-                same_before = same
                 if self.schedule.end_epoch(epoch.val_loss):
                     ended = "stopped early"
                     break
@@ -208,6 +207,7 @@ class _Run:
         self.optimizer.zero_grad()
         losses.mean().backward()
         self.optimizer.step()
+        self.updates += 1
         if self.average is not None:
             self.average.update_parameters(self.network)
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
@@ -243,15 +243,16 @@ class _Run:
         loss, accuracy = (total / seen).tolist()
         self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.labels), loss, accuracy))
 
-    def _same_for_all(self, probabilities: Tensor) -> bool:
-        return probabilities.std(dim=0, correction=0).max().item() < _SAME_ANSWER
-
     def _collapse(self, epoch: Epoch, probabilities: Tensor) -> str:
         answer = self.classes[int(probabilities[0].argmax())]
         return (
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
             f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
         )
+
+
+def _same_for_all(probabilities: Tensor) -> bool:
+    return probabilities.std(dim=0, correction=0).max().item() < _SAME_ANSWER
 
 
 def with_notes(model: Model, **notes: str) -> Model:

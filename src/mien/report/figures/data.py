@@ -1,0 +1,197 @@
+"""What the data look like: how many faces, which faces, and how training varies them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from mien.data.dataset import Dataset, Split
+from mien.report.figures.style import (
+    FACE,
+    INK,
+    MUTED,
+    SMALL,
+    TEXT,
+    TITLE,
+    bare,
+    cells,
+    class_colour,
+    name,
+    new_figure,
+    note,
+    percent,
+    sentence,
+    show_face,
+)
+from mien.train.augment import Augment
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+_EXAMPLES = 8  # faces a class
+_VARIANTS = 4
+_VARIED_CLASSES = 7
+_WEDGES = 12  # more cannot be told apart in a pie
+_EMPTY = "There are no faces in this part."
+
+
+def class_bars(split: Split) -> Figure:
+    """Faces of each class: a panel a part, a bar a class, its count written at its end."""
+    parts, classes = split.parts(), split.classes
+    figure = new_figure(9.4, 1.0 + 0.27 * len(classes))
+    for place, (axes, (part, faces)) in enumerate(zip(cells(figure, len(parts), 3), parts.items(), strict=True)):
+        counts = faces.counts()
+        bars = axes.barh(np.arange(len(classes)), counts, color=[class_colour(k) for k in range(len(classes))])
+        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, fontsize=SMALL, color=INK)
+        axes.set_title(f"{part}: {len(faces):,} faces", fontsize=TITLE, color=INK, loc="left")
+        bare(axes)
+        axes.set_yticks(np.arange(len(classes)), [name(label) for label in classes] if not place else [])
+        axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
+        axes.set(xlim=(0, 1.22 * max(counts.max(), 1)), ylim=(len(classes) - 0.4, -0.6))
+    note(figure, "each panel has its own scale")
+    return figure
+
+
+def class_pies(split: Split) -> Figure:
+    """Shares of the classes: a pie a part. Where there are many classes, the smallest share one wedge."""
+    parts = split.parts()
+    figure = new_figure(3.15 * len(parts), 2.8)
+    for axes, (part, faces) in zip(cells(figure, len(parts), 3), parts.items(), strict=True):
+        labels, counts, colours = _wedges(faces)
+        wedges, *_ = axes.pie(
+            counts, colors=colours, startangle=90, counterclock=False, wedgeprops={"edgecolor": "white", "linewidth": 1}
+        )
+        middles = [np.deg2rad((wedge.theta1 + wedge.theta2) / 2) for wedge in wedges]
+        texts = [f"{label}\n{percent(count / len(faces))}" for label, count in zip(labels, counts, strict=True)]
+        _label_wedges(axes, np.array(middles), texts)
+        axes.set_title(f"{part}: {len(faces):,} faces", fontsize=TITLE, color=INK)
+    return figure
+
+
+def augmentations(dataset: Dataset, augment: Augment, seed: int) -> Figure:
+    """Faces as they are, each beside four variants as training sees them; a row a class, at most seven."""
+    classes = [k for k, count in enumerate(dataset.counts()) if count][:_VARIED_CLASSES]
+    if not classes:
+        return sentence(_EMPTY)
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    chosen = [dataset.images[_draw(rng, dataset, k, 1)] for k in classes]
+    rows = [np.concatenate([face, _variants(face[0], augment, generator)]) for face in chosen]
+    figure = _mosaic([dataset.classes[k] for k in classes], rows, ["as it is", *["varied"] * _VARIANTS])
+    note(figure, _ranges(augment))
+    return figure
+
+
+def faces_per_class(dataset: Dataset, seed: int) -> Figure:
+    """Eight faces of each class, drawn at random; a row a class."""
+    classes = [k for k, count in enumerate(dataset.counts()) if count]
+    if not classes:
+        return sentence(_EMPTY)
+    rng = np.random.default_rng(seed)
+    rows = [dataset.images[_draw(rng, dataset, k, _EXAMPLES)] for k in classes]
+    return _mosaic([dataset.classes[k] for k in classes], rows, [""] * _EXAMPLES)
+
+
+def mean_faces(dataset: Dataset) -> Figure:
+    """The mean of all faces of each class."""
+    counts = dataset.counts()
+    classes = np.flatnonzero(counts)
+    if not len(classes):
+        return sentence(_EMPTY)
+    columns = min(len(classes), 7)
+    figure = new_figure(columns * 1.3, -(-len(classes) // columns) * 1.75)
+    means = [dataset.images[dataset.labels == k].mean(0) for k in classes]
+    limits = float(np.min(means)), float(np.max(means))  # means are pale; one scale for all
+    for axes, mean, k in zip(cells(figure, len(classes), columns), means, classes, strict=True):
+        show_face(axes, mean, limits)
+        axes.set_title(name(dataset.classes[k]), fontsize=TEXT, color=INK)
+        axes.set_xlabel(f"n = {counts[k]:,}", fontsize=SMALL, color=MUTED)
+    return figure
+
+
+def _wedges(faces: Dataset) -> tuple[list[str], list[int], list[str]]:
+    """Names, counts and colours of the pie's wedges, in label order, the merged rest last."""
+    counts = faces.counts()
+    present = np.flatnonzero(counts)
+    shown = present if len(present) <= _WEDGES else np.sort(np.argsort(-counts, kind="stable")[: _WEDGES - 1])
+    labels = [name(faces.classes[k], 12) for k in shown]
+    colours = [class_colour(int(k)) for k in shown]
+    sizes = counts[shown].tolist()
+    if rest := len(present) - len(shown):
+        return [*labels, f"{rest} others"], [*sizes, int(counts.sum()) - sum(sizes)], [*colours, "#BBBBBB"]
+    return labels, sizes, colours
+
+
+def _label_wedges(axes: Axes, angles: NDArray[np.floating], texts: Sequence[str]) -> None:
+    """Write a text beside each wedge, with a line to it; texts on one side are pushed apart."""
+    for side in (-1, 1):
+        mine = [i for i in range(len(texts)) if (np.cos(angles[i]) >= 0) == (side > 0)]
+        mine.sort(key=lambda i: np.sin(angles[i]))
+        heights = _spread([1.15 * np.sin(angles[i]) for i in mine], gap=0.37)
+        for i, height in zip(mine, heights, strict=True):
+            axes.annotate(
+                texts[i],
+                xy=(np.cos(angles[i]), np.sin(angles[i])),
+                xytext=(side * max(1.2, 1.25 * abs(np.cos(angles[i]))), height),
+                ha="left" if side > 0 else "right",
+                va="center",
+                fontsize=SMALL,
+                color=INK,
+                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            )
+    axes.set(xlim=(-1.85, 1.85), ylim=(-1.4, 1.4))
+
+
+def _spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights, moved as little as a sweep needs to keep `gap` between neighbours, about the same centre."""
+    spread: list[float] = []
+    for height in heights:
+        spread.append(max(height, spread[-1] + gap) if spread else height)
+    shift = (sum(heights) - sum(spread)) / max(len(spread), 1)
+    return [height + shift for height in spread]
+
+
+def _mosaic(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]], heads: Sequence[str]) -> Figure:
+    """A grid of faces: a row a label, its name at the left. One picture, as hundreds of axes would be slow."""
+    side = rows[0].shape[1]
+    step = side + side // 12  # a face and the gap after it
+    canvas = np.full((len(rows) * step, len(heads) * step), 255, np.uint8)
+    for top, faces in enumerate(rows):
+        for left, face in enumerate(faces):
+            canvas[top * step : top * step + side, left * step : left * step + side] = face
+    figure = new_figure(1.1 + len(heads) * FACE, len(rows) * FACE + 0.5)
+    axes = figure.subplots()
+    show_face(axes, canvas[: step * len(rows) - (step - side), : step * len(heads) - (step - side)])
+    axes.set_xticks((np.arange(len(heads)) * step + side / 2), heads)
+    axes.set_yticks((np.arange(len(rows)) * step + side / 2), [name(label) for label in labels])
+    axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK, labeltop=True, labelbottom=False)
+    return figure
+
+
+def _draw(rng: np.random.Generator, dataset: Dataset, label: int, count: int) -> NDArray[np.int64]:
+    """Up to `count` places of faces of a class."""
+    return rng.permutation(np.flatnonzero(dataset.labels == label))[:count]
+
+
+def _variants(face: NDArray[np.uint8], augment: Augment, generator: torch.Generator) -> NDArray[np.uint8]:
+    batch = torch.from_numpy(face).float().div(255).expand(_VARIANTS, 1, *face.shape)
+    varied = augment(batch, generator)
+    return varied[:, 0].mul(255).round().byte().numpy()
+
+
+def _ranges(augment: Augment) -> str:
+    """What varies, and how far, in one line."""
+    low, high = augment.brightness
+    parts = [
+        f"rotation ±{augment.rotation:g}°" if augment.rotation else "",
+        f"zoom ±{augment.zoom:.0%}" if augment.zoom else "",
+        f"shear ±{augment.shear:g}" if augment.shear else "",
+        f"shift ±{augment.shift:.0%}" if augment.shift else "",
+        "mirrored or not" if augment.flip else "",
+        f"brightness {low:.0%} to {high:.0%}" if (low, high) != (1, 1) else "",
+    ]
+    return ", ".join(part for part in parts if part).replace("%", " %") or "nothing is varied"

@@ -1,0 +1,150 @@
+"""How good the answers are, and which of them are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mien.evaluate.metrics import Scores
+from mien.report.figures.style import (
+    FACE,
+    FAINT,
+    INK,
+    MUTED,
+    SMALL,
+    TEXT,
+    TITLE,
+    cells,
+    class_colour,
+    frame,
+    mark,
+    name,
+    new_figure,
+    note,
+    percent,
+    plain,
+    sentence,
+    show_face,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from mien.evaluate.evaluation import Evaluation
+
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#0072B2", "#003A5C"])
+_FEW = 10  # classes; with more, cells and letters of the confusion matrix shrink
+_MISTAKES = 24
+_MARKERS = {"precision": "o", "recall": "s", "F1": "d"}
+
+
+def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
+    """The confusion matrix: in each cell the share of the row's faces, which colours it, and their number."""
+    counts = scores.confusion
+    totals = counts.sum(1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    cell, size = (0.8, TEXT) if len(classes) <= _FEW else (0.42, 5.5)
+    figure = new_figure(len(classes) * cell + 1.3, len(classes) * cell + 1.2)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, aspect="equal")
+    for (row, column), share in np.ndenumerate(shares):
+        text = f"{share:.0%}\n{counts[row, column]:,}".replace("%", " %") if counts[row, column] else "0"
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if share > 0.4 else INK)
+    _name_axes(axes, classes, cell)
+    note(figure, "share of the row's faces, and their number")
+    return figure
+
+
+def class_scores(scores: Scores) -> Figure:
+    """Precision, recall and F1 of each class, best F1 first; the shape tells them apart, the colour the class."""
+    places = [k for k, one in enumerate(scores.per_class.values()) if one.support]
+    labels, rows = list(scores.per_class), list(scores.per_class.values())
+    places.sort(key=lambda k: -rows[k].f1)
+    figure = new_figure(7.6, 1.3 + 0.36 * (len(places) + 1))
+    axes = figure.subplots()
+    for line, k in enumerate(places):
+        _score_line(axes, line, (rows[k].precision, rows[k].recall, rows[k].f1), class_colour(k))
+    _score_line(axes, len(places), (scores.macro_precision, scores.macro_recall, scores.macro_f1), INK)
+    names = [f"{name(labels[k], 20)} (n = {rows[k].support:,})" for k in places]
+    plain(axes)
+    axes.set_yticks(range(len(places) + 1), [*names, f"mean of {len(places)}"])
+    axes.set(xlim=(-0.03, 1.03), ylim=(len(places) + 0.5, -0.5))
+    axes.tick_params(axis="y", length=0, labelsize=TEXT)
+    shapes = [Line2D([], [], color=MUTED, marker=shape, linestyle="", label=key) for key, shape in _MARKERS.items()]
+    figure.legend(handles=shapes, loc="outside upper center", ncols=3, fontsize=TEXT, frameon=False)
+    return figure
+
+
+def ten_predictions(evaluation: Evaluation, seed: int) -> Figure:
+    """Five right answers, framed in green, and five wrong ones, in red; fewer where there are fewer."""
+    rng = np.random.default_rng(seed)
+    right = rng.permutation(np.flatnonzero(evaluation.right))[:5]
+    wrong = rng.permutation(np.flatnonzero(~evaluation.right))[:5]
+    lines = [chosen for chosen in (right, wrong) if len(chosen)]
+    figure = new_figure(9.2, 2.3 * len(lines))
+    grid = figure.subplots(len(lines), 5, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for line, chosen in zip(grid, lines, strict=True):
+        for axes, i in zip(line, chosen, strict=False):
+            axes.set_axis_on()
+            _judged(axes, evaluation, int(i))
+    return figure
+
+
+def confident_mistakes(evaluation: Evaluation) -> Figure:
+    """The wrong answers that the model was surest of, at most 24, the surest first."""
+    wrong = np.flatnonzero(~evaluation.right)
+    if not len(wrong):
+        return sentence(f"No mistakes among {len(evaluation.faces):,} faces.")
+    chosen = wrong[np.argsort(-evaluation.confidence[wrong], kind="stable")][:_MISTAKES]
+    columns = min(6, len(chosen))
+    figure = new_figure(max(columns * 1.55, 3.2), -(-len(chosen) // columns) * (FACE + 0.75) + 0.3)
+    for axes, i in zip(cells(figure, len(chosen), columns), chosen, strict=True):
+        truth, answer, confidence = _answer(evaluation, int(i))
+        show_face(axes, evaluation.faces.images[i])
+        axes.set_title(f"{truth}\n→ {answer}, {confidence}", fontsize=SMALL, color=INK)
+    note(figure, "label → answer, confidence")
+    return figure
+
+
+def _score_line(axes: Axes, height: int, values: tuple[float, float, float], colour: str) -> None:
+    axes.text(1.05, height, f"F1 {values[2]:.2f}", va="center", fontsize=TEXT, color=INK)
+    axes.plot([min(values), max(values)], [height, height], color=FAINT if colour != INK else MUTED, linewidth=3, zorder=1)
+    for value, shape in zip(values, _MARKERS.values(), strict=True):
+        axes.plot([value], [height], marker=shape, color=colour, markersize=8, markeredgecolor="white", linestyle="")
+
+
+def _judged(axes: Axes, evaluation: Evaluation, i: int) -> None:
+    """A face, framed and titled by whether the answer is right."""
+    truth, answer, confidence = _answer(evaluation, i)
+    right = bool(evaluation.right[i])
+    show_face(axes, evaluation.faces.images[i])
+    frame(axes, verdict(right))
+    axes.set_title(f"{mark(right)} {answer}, {confidence}\nlabel: {truth}", fontsize=TEXT, color=verdict(right))
+
+
+def _answer(evaluation: Evaluation, i: int) -> tuple[str, str, str]:
+    """Label, answer and confidence of one face, for print."""
+    classes = evaluation.faces.classes
+    truth, answer = classes[evaluation.faces.labels[i]], classes[evaluation.predicted[i]]
+    return name(truth), name(answer), percent(float(evaluation.confidence[i]))
+
+
+def _name_axes(axes: Axes, classes: Sequence[str], cell: float) -> None:
+    names = [name(label) for label in classes]
+    places = range(len(names))
+    slant = max(map(len, names)) * 0.09 > cell
+    axes.set_xticks(places, names, rotation=45 if slant else 0, ha="right" if slant else "center", rotation_mode="anchor")
+    axes.set_yticks(places, names)
+    axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
+    axes.set_xlabel("predicted", fontsize=TITLE, color=INK)
+    axes.set_ylabel("true", fontsize=TITLE, color=INK)
+    axes.spines[:].set_color(FAINT)

@@ -1,0 +1,127 @@
+"""One look for all figures, and colours that colour-blind readers can tell apart.
+
+Figures are built without pyplot: it keeps every figure in a global list, which leaks, and is not safe in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from mien import atomic
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+Limits = tuple[float, float]
+
+INK, MUTED, FAINT = "#222222", "#666666", "#DDDDDD"
+RIGHT, WRONG = "#00795A", "#C8301A"  # green and red, dark enough to be read as text on white
+SMALL, TEXT, TITLE = 8.0, 9.0, 11.0  # points
+FACE = 0.95  # inches, the side of a face in a grid
+DPI = 150
+
+# Okabe and Ito's colours (jfly.uni-koeln.de/color), gray for black, in an order that suits the seven expressions.
+_PALETTE = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#808080", "#0072B2", "#56B4E9", "#F0E442")
+_SHADES = (0.0, -0.4, 0.5, -0.6, 0.7, -0.75, 0.8)  # towards black (-1) or white (1), one a round of the palette
+
+
+def class_colour(place: int) -> str:
+    """The colour of the class at `place`: the same in every figure."""
+    rounds, base = divmod(place, len(_PALETTE))
+    shade = _SHADES[rounds % len(_SHADES)]
+    end = 1.0 if shade > 0 else 0.0
+    return to_hex([part + (end - part) * abs(shade) for part in to_rgb(_PALETTE[base])])
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty white figure, in inches, that keeps its labels inside its border."""
+    figure = Figure((width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def sentence(text: str) -> Figure:
+    """A figure that says in words why there is nothing to show."""
+    figure = new_figure(6, 1)
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=TEXT, color=MUTED)
+    return figure
+
+
+def name(label: str, limit: int = 14) -> str:
+    """A class name as figures print it: on one line, long ones shortened in the middle, never read as a formula."""
+    label = " ".join(label.split())
+    if len(label) > limit:
+        tail = limit // 3
+        label = f"{label[: limit - tail - 1]}…{label[-tail:]}"
+    return label.replace("$", r"\$")
+
+
+def percent(share: float) -> str:
+    """A share for a label: `25 %`, `1.5 %`."""
+    return f"{share:.0%}".replace("%", " %") if share >= 0.0995 or share == 0 else f"{share * 100:.1f} %"
+
+
+def note(figure: Figure, text: str) -> None:
+    """A remark below a figure."""
+    figure.supxlabel(text, fontsize=SMALL, color=MUTED)
+
+
+def bare(axes: Axes) -> None:
+    """Leave only what is drawn: no ticks, no frame."""
+    axes.xaxis.set_major_locator(NullLocator())
+    axes.yaxis.set_major_locator(NullLocator())
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def plain(axes: Axes) -> None:
+    """Axes with a baseline and light grid lines only."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(labelsize=SMALL, color=MUTED, labelcolor=INK)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def show_face(axes: Axes, face: NDArray[np.integer] | NDArray[np.floating], limits: Limits = (0, 255)) -> None:
+    """A gray face [S, S]; `limits` are the values shown black and white."""
+    axes.imshow(face, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="bicubic")
+    bare(axes)
+
+
+def frame(axes: Axes, colour: str) -> None:
+    """A thick frame around a face."""
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=colour, linewidth=3.5)
+
+
+def mark(right: bool) -> str:
+    """A tick or a cross: colour is not the only sign."""
+    return "✓" if right else "✗"
+
+
+def verdict(right: bool) -> str:
+    """Green for right, red for wrong."""
+    return RIGHT if right else WRONG
+
+
+def cells(figure: Figure, count: int, columns: int) -> Iterator[Axes]:
+    """The first `count` axes of a grid, row by row; the rest of the last row stays empty."""
+    columns = max(1, min(columns, count))
+    grid = figure.add_gridspec(-(-count // columns), columns)
+    for i in range(count):
+        yield figure.add_subplot(grid[i // columns, i % columns])
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG at 150 dpi, whole or not at all."""
+    atomic.write_with(path, lambda temporary: figure.savefig(temporary, dpi=DPI))

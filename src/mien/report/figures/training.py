@@ -1,0 +1,63 @@
+"""How training went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+
+from mien.report.figures.style import INK, MUTED, SMALL, TITLE, new_figure, plain
+from mien.train.trainer import Epoch
+
+_TRAIN, _VAL = "#E69F00", "#0072B2"
+
+
+def learning_curves(history: Sequence[Epoch]) -> Figure:
+    """Loss and accuracy of training and validation, the epoch that was kept, and the learning rate."""
+    epochs = [epoch.epoch for epoch in history]
+    best = min(history, key=lambda epoch: epoch.val_loss)
+    figure = new_figure(9.4, 4.9)
+    panels = figure.subplot_mosaic([["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3, 1])
+    loss, accuracy, rate = panels["loss"], panels["accuracy"], panels["rate"]
+    _pair(loss, epochs, [epoch.loss for epoch in history], [epoch.val_loss for epoch in history])
+    _pair(accuracy, epochs, [epoch.accuracy for epoch in history], [epoch.val_accuracy for epoch in history])
+    _title(loss, f"loss; lowest on validation: {best.val_loss:.3f}, epoch {best.epoch}")
+    _title(accuracy, f"accuracy; on validation in that epoch: {best.val_accuracy * 100:.1f} %")
+    _mark_best(loss, best.epoch, best.val_loss)
+    _mark_best(accuracy, best.epoch, best.val_accuracy)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    rate.plot(epochs, [epoch.lr for epoch in history], color=INK, marker=".", linewidth=1.2)
+    rate.set_yscale("log")
+    _title(rate, "learning rate")
+    for axes in panels.values():
+        plain(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    _label_extremes(rate, [epoch.lr for epoch in history])
+    rate.set_xlabel("epoch", fontsize=SMALL, color=INK)
+    return figure
+
+
+def _pair(axes: Axes, epochs: Sequence[int], train: Sequence[float], val: Sequence[float]) -> None:
+    axes.plot(epochs, train, color=_TRAIN, marker=".", linestyle="--", label="training")
+    axes.plot(epochs, val, color=_VAL, marker=".", label="validation")
+    axes.legend(fontsize=SMALL, frameon=False, loc="best")
+
+
+def _mark_best(axes: Axes, epoch: int, value: float) -> None:
+    axes.axvline(epoch, color=MUTED, linewidth=0.8, linestyle=":")
+    axes.plot([epoch], [value], color=_VAL, marker="o", markersize=9, fillstyle="none", markeredgewidth=1.6)
+
+
+def _label_extremes(axes: Axes, rates: Sequence[float]) -> None:
+    """Only the highest and the lowest rate are named; decades alone would miss a halving or two."""
+    low, high = min(rate for rate in rates if rate > 0), max(rates)
+    ticks = [low, high] if high > 1.3 * low else [high]
+    axes.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, fontsize=TITLE - 1, color=INK, loc="left")

@@ -1,0 +1,378 @@
+"""Keras files: the same function on both sides, and nothing but that is let in."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mien.emotions import EMOTIONS
+from mien.errors import ModelError, UsageError
+from mien.models.files import read_model, write_model
+from mien.models.model import Model, predict_proba
+from mien.models.networks import build
+
+h5py = pytest.importorskip("h5py", reason="h5py (mien[keras]) is not installed")
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
+
+PATCHES = np.random.default_rng(0).integers(0, 256, (24, 6, 6), np.uint8)
+FACES = PATCHES.repeat(8, axis=1).repeat(8, axis=2)  # large spots: answers differ more than on noise
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    return pytest.importorskip("keras", reason="keras (mien[keras]) is not installed")
+
+
+@pytest.fixture(scope="module")
+def student(keras: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that plain Keras wrote; copy it before changing it."""
+    path = tmp_path_factory.mktemp("student") / "emotion_model.h5"
+    sequential(keras).save(path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["sequential", "unbuilt", "functional"])
+def answered(
+    keras: Any, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, np.ndarray]:
+    """A trained student's file, and Keras' answers."""
+    path = tmp_path_factory.mktemp(request.param) / "emotion_model.h5"
+    model = trained({"sequential": sequential, "unbuilt": unbuilt, "functional": functional}[request.param](keras))
+    model.save(path)
+    return path, model.predict(inputs(FACES), verbose=0)
+
+
+def lively(classes: tuple[str, ...] = EMOTIONS) -> Model:
+    """A network with nothing at its start, whose answers differ from face to face."""
+    torch.manual_seed(0)
+    model = Model(build("classic", len(classes)).eval(), "classic", classes, notes={"recipe": "none"})
+    state = model.network.state_dict()
+    for name, values in state.items():
+        if name.endswith(("running_var", ".1.weight")):
+            values.uniform_(0.5, 2)
+        elif values.is_floating_point() and values.ndim == 1:
+            values.normal_(0, 0.3)
+    state["head.weight"].normal_(0, 0.3)
+    spread = spreading(predict_proba(model, FACES))
+    state["head.weight"].mul_(spread[0])
+    state["head.bias"].sub_(torch.from_numpy(spread[1])).mul_(spread[0])
+    return model
+
+
+def spreading(answers: np.ndarray) -> tuple[float, np.ndarray]:
+    """Factor and offsets of the logits with which every class is named at times."""
+    logits = np.log(answers)
+    offsets = logits.mean(0)
+    return float(1 / (logits - offsets).std()), offsets
+
+
+def blocks(keras: Any, epsilon: float = 1e-3) -> list[Any]:
+    """The tutorial's layers up to the flattening, under names a long notebook session gives."""
+    layers: list[Any] = []
+    for i, width in enumerate((32, 64, 128)):
+        layers += [
+            keras.layers.Conv2D(width, 3, padding="same", kernel_regularizer="l2", name=f"block_{i}"),
+            keras.layers.BatchNormalization(momentum=0.5, epsilon=epsilon),
+            keras.layers.ReLU() if i else keras.layers.Activation("relu"),
+            keras.layers.MaxPooling2D((2, 2)),
+        ]
+    return [*layers, keras.layers.Flatten()]
+
+
+def sequential(keras: Any, classes: int = 7, units: int = 128, tail: tuple[Any, ...] = ()) -> Any:
+    top = [keras.layers.Dense(units, "relu"), keras.layers.Dropout(0.5), keras.layers.Dense(classes, "softmax"), *tail]
+    return keras.Sequential([keras.layers.Input((48, 48, 1)), *blocks(keras), *top])
+
+
+def unbuilt(keras: Any) -> Any:
+    """Without an Input layer, as many tutorials have it: the first batch gives the shape."""
+    return keras.Sequential([*blocks(keras), keras.layers.Dense(128, "relu"), keras.layers.Dense(7, "softmax")])
+
+
+def functional(keras: Any) -> Any:
+    inputs = faces = keras.layers.Input((48, 48, 1))
+    for layer in [*blocks(keras, epsilon=1e-5), keras.layers.Dense(128), keras.layers.Activation("relu")]:
+        faces = layer(faces)
+    logits = keras.layers.Dense(7, name="conv2d_99")(keras.layers.Dropout(0.5)(faces))
+    return keras.Model(inputs, keras.layers.Activation("softmax")(logits))
+
+
+def trained(model: Any) -> Any:
+    """After two steps, and with answers that differ from face to face."""
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    model.fit(inputs(FACES[:8]), np.eye(7)[[0, 1, 2, 3, 4, 5, 6, 0]], batch_size=4, epochs=1, verbose=0)
+    *weights, kernel, bias = model.get_weights()
+    factor, offsets = spreading(model.predict(inputs(FACES), verbose=0))
+    model.set_weights([*weights, kernel * factor, (bias - offsets) * factor])
+    return model
+
+
+def inputs(faces: np.ndarray) -> np.ndarray:
+    return faces[..., None].astype(np.float32) / np.float32(255)
+
+
+def as_keras_2(path: Path) -> None:
+    """Names as Keras 2 writes them: `conv2d/conv2d/kernel:0`, in attributes of bytes."""
+    with h5py.File(path, "r+") as file:
+        weights = file["model_weights"]
+        for layer in list(weights):
+            names = [name.split("/")[-1] for name in weights[layer].attrs["weight_names"]]
+            arrays = [weights[layer][name][()] for name in weights[layer].attrs["weight_names"]]
+            del weights[layer]
+            for name, array in zip(names, arrays, strict=True):
+                weights[f"{layer}/{layer}/{name}:0"] = array
+            weights.require_group(layer).attrs["weight_names"] = [f"{layer}/{name}:0".encode() for name in names]
+        weights.attrs["layer_names"] = [name.encode() for name in weights.attrs["layer_names"]]
+
+
+# --- both ways
+
+
+def test_weights_come_back_bit_for_bit(keras: Any, tmp_path: Path) -> None:
+    model = lively()
+    write_model(model, tmp_path / "m.h5")
+    back = read_model(tmp_path / "m.h5")
+    expected = model.network.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in back.network.state_dict().items())
+    assert back.header() == model.header()
+    assert (predict_proba(back, FACES) == predict_proba(model, FACES)).all()
+
+
+def test_keras_opens_our_file(keras: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = lively()
+    write_model(model, tmp_path / "m.h5")
+    assert not caplog.records
+    loaded = keras.models.load_model(tmp_path / "m.h5")
+    expected = predict_proba(model, FACES)
+    assert expected.std(0).min() > 0.03
+    np.testing.assert_allclose(loaded.predict(inputs(FACES), verbose=0), expected, atol=1e-5)
+    assert (type(loaded.optimizer).__name__, loaded.loss) == ("Adam", "categorical_crossentropy")
+    assert [layer.rate for layer in loaded.layers if isinstance(layer, keras.layers.Dropout)] == [0.5]
+
+
+@pytest.mark.parametrize("rename", [lambda path: None, as_keras_2])
+def test_a_students_file_gives_the_same_answers(
+    answered: tuple[Path, np.ndarray], tmp_path: Path, rename: Callable[[Path], None]
+) -> None:
+    path = Path(shutil.copy(answered[0], tmp_path))
+    rename(path)
+    model = read_model(path)
+    np.testing.assert_allclose(predict_proba(model, FACES), answered[1], atol=1e-5)
+    assert answered[1].std(0).min() > 0.03
+    assert model.classes == EMOTIONS
+    assert "alphabetical" in model.notes["classes"]
+
+
+def test_another_epsilon_is_kept(keras: Any, tmp_path: Path) -> None:
+    functional(keras).save(tmp_path / "m.h5")
+    write_model(read_model(tmp_path / "m.h5"), tmp_path / "again.h5")
+    norms = [m for m in read_model(tmp_path / "again.h5").network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert [norm.eps for norm in norms] == [1e-5] * 3
+
+
+def test_other_classes_keep_their_names_and_order(keras: Any, tmp_path: Path) -> None:
+    write_model(lively(("surprise", "happy", "wütend")), tmp_path / "m.h5")
+    assert read_model(tmp_path / "m.h5").classes == ("surprise", "happy", "wütend")
+
+
+def test_unnamed_classes_are_not_guessed(keras: Any, tmp_path: Path) -> None:
+    sequential(keras, classes=3).save(tmp_path / "m.h5")
+    with pytest.raises(ModelError, match="does not name its 3 classes; export it from Mien"):
+        read_model(tmp_path / "m.h5")
+
+
+# --- what is not the classic network
+
+
+def test_another_width_is_refused(keras: Any, tmp_path: Path) -> None:
+    sequential(keras, units=64).save(tmp_path / "m.h5")
+    with pytest.raises(ModelError, match=r"m\.h5: not 3 convolutions.*\(4608, 64\)"):
+        read_model(tmp_path / "m.h5")
+
+
+def test_another_convolution_is_refused(keras: Any, tmp_path: Path) -> None:
+    layers = [keras.layers.Input((48, 48, 1)), keras.layers.Conv2D(1, 3, padding="same"), *blocks(keras)]
+    keras.Sequential([*layers, keras.layers.Dense(128, "relu"), keras.layers.Dense(7, "softmax")]).save(
+        tmp_path / "m.h5"
+    )
+    with pytest.raises(ModelError, match="'block_0' brings convolution where the classic network has batch norm"):
+        read_model(tmp_path / "m.h5")
+
+
+def test_weights_alone_are_refused(keras: Any, tmp_path: Path) -> None:
+    sequential(keras).save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ModelError, match=r"weights without the network they belong to; save it again with model\.save"):
+        read_model(tmp_path / "m.weights.h5")
+
+
+def test_code_in_a_file_is_never_run(keras: Any, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    name = str(marker)
+    sequential(keras, tail=(keras.layers.Lambda(lambda x: Path(name).touch() or x),)).save(tmp_path / "m.h5")
+    marker.unlink()
+    with pytest.raises(ModelError, match="is a layer Lambda"):
+        read_model(tmp_path / "m.h5")
+    assert not marker.exists()
+
+
+def layer_of(kind: str, **config: object) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": "odd", **config}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda layers: layers.insert(1, layer_of("Rescaling", scale=1 / 255)), "'odd' is a layer Rescaling"),
+        (lambda layers: layers[1]["config"].update(activation="relu"), "'block_0' brings relu where .* batch norm"),
+        (lambda layers: layers[3]["config"].update(activation="elu"), "brings elu where .* relu"),
+        (lambda layers: layers[-1]["config"].update(activation="linear"), "it ends where .* softmax"),
+        (lambda layers: layers.append(layer_of("Softmax")), "'odd' is a layer Softmax"),
+        (lambda layers: layers.append(layer_of("Dense")), "'odd' brings dense where .* its end"),
+        (lambda layers: layers[4]["config"].update(pool_size=[3, 3]), r"has pool_size \[3, 3\], not \[2, 2\]"),
+        (lambda layers: layers.insert(2, layers.pop(4)), "brings pooling where .* batch norm"),
+        (lambda layers: layers[1]["config"].update(data_format="channels_first"), "has data_format channels_first"),
+        (lambda layers: layers[0]["config"].update(batch_shape=[None, 50, 50, 1]), r"takes images \[50, 50, 1\]"),
+        (lambda layers: layers[2]["config"].update(epsilon=float("nan")), "batch norms with epsilons"),
+        (lambda layers: layers[2].pop("config"), "not a Keras .h5 file, or a damaged one"),
+    ],
+)
+def test_another_description_is_refused(
+    student: Path, tmp_path: Path, change: Callable[[list[Any]], object], message: str
+) -> None:
+    path = Path(shutil.copy(student, tmp_path))
+    with h5py.File(path, "r+") as file:
+        description = json.loads(file.attrs["model_config"])
+        change(description["config"]["layers"])
+        file.attrs["model_config"] = json.dumps(description)
+    with pytest.raises(ModelError, match=message):
+        read_model(path)
+
+
+def test_layers_that_are_no_chain_are_refused(keras: Any, tmp_path: Path) -> None:
+    inputs_, *_ = faces = [keras.layers.Input((48, 48, 1))]
+    for layer in [*blocks(keras), keras.layers.Dense(128, "relu"), keras.layers.Dense(7, "softmax")]:
+        faces.append(layer(faces[-1], training=True) if "norm" in layer.name else layer(faces[-1]))
+    keras.Model(inputs_, faces[-1]).save(tmp_path / "batch_statistics.h5")
+    keras.Model(inputs_, [faces[-1], faces[-2]]).save(tmp_path / "two_ends.h5")
+    for name in ("batch_statistics.h5", "two_ends.h5"):
+        with pytest.raises(ModelError, match="not one plain chain"):
+            read_model(tmp_path / name)
+
+
+# --- tricks and damage
+
+
+def replace_kernel(make: Callable[[Any, str, Path], object]) -> Callable[[Any, Path], None]:
+    def change(weights: Any, folder: Path) -> None:
+        name = next(name for name in weights["block_0"].attrs["weight_names"] if "kernel" in name)
+        group = weights["block_0"]
+        del group[name]
+        make(group, name, folder)
+
+    return change
+
+
+def dataset(values: object = None, **how: Any) -> Callable[[Any, Path], None]:
+    return replace_kernel(lambda group, name, folder: group.create_dataset(name, data=values, **how))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replace_kernel(lambda g, n, d: g.__setitem__(n, h5py.ExternalLink(d / "x.h5", "/x"))), "a link to elsewhere"),
+        (replace_kernel(lambda g, n, d: g.__setitem__(n, h5py.SoftLink("/model_weights"))), "a link to elsewhere"),
+        (replace_kernel(lambda g, n, d: None), "is missing, or a link"),
+        (replace_kernel(lambda g, n, d: g.create_group(n)), "not a Keras .h5 file, or a damaged one"),
+        (
+            replace_kernel(lambda g, n, d: g.create_dataset(n, (3, 3, 1, 32), "f4", external=d / "secret")),
+            "not stored as Keras stores weights",
+        ),
+        (dataset(shape=(10**9, 10**6), dtype="f4", chunks=(64, 64)), "not 3 convolutions|no layer has kernel"),
+        (dataset(shape=(3, 3, 1, 32), dtype="f4", chunks=(3, 3, 1, 32), compression="gzip"), "not stored as Keras"),
+        (dataset(np.zeros((3, 3, 1, 32), np.int64)), "not stored as Keras"),
+        (dataset(np.full((3, 3, 1, 32), "1.0", "S3")), "not stored as Keras"),
+        (dataset(np.full((3, 3, 1, 32), np.nan, np.float32)), "holds numbers that no training leaves"),
+        (dataset(np.full((3, 3, 1, 32), 1e300)), "holds numbers that no training leaves"),
+        (lambda weights, folder: weights.attrs.__delitem__("layer_names"), "not a Keras .h5 file, or a damaged one"),
+        (lambda weights, folder: weights.attrs.update(layer_names=["block_0"] * 999), "more layer_names than"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_tricks_are_refused(student: Path, tmp_path: Path, change: Callable[[Any, Path], object], message: str) -> None:
+    path = Path(shutil.copy(student, tmp_path))
+    (tmp_path / "secret").write_bytes(bytes(3 * 3 * 32 * 4))
+    with h5py.File(path, "r+") as file:
+        change(file["model_weights"], tmp_path)
+    with pytest.raises(ModelError, match=message):
+        read_model(path)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, 4096, 0.3, 0.9, 0.999])
+def test_a_cut_file_is_refused(student: Path, tmp_path: Path, kept: float) -> None:
+    whole = student.read_bytes()
+    (tmp_path / "m.h5").write_bytes(whole[: int(kept * len(whole)) if 0 < kept < 1 else int(kept)])
+    with pytest.raises(ModelError, match=r"m\.h5: not a Keras \.h5 file, or a damaged one \(.+\); save it again"):
+        read_model(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a model\n" * 99, np.random.default_rng(0).bytes(9999), b"PK\3\4" + bytes(99)]
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.h5").write_bytes(content)
+    with pytest.raises(ModelError, match=r"not a Keras \.h5 file, or a damaged one"):
+        read_model(tmp_path / "m.h5")
+
+
+def test_an_enormous_file_is_not_even_opened(tmp_path: Path) -> None:
+    with open(tmp_path / "m.h5", "wb") as file:
+        file.truncate(10**10)
+    with pytest.raises(ModelError, match="larger than the classic network's file can be"):
+        read_model(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"classes": ["a", "b"]},
+        {"classes": ["a"] * 7},
+        {"classes": [1, 2, 3, 4, 5, 6, 7]},
+        {"classes": "abcdefg"},
+        {"classes": None},
+        {"preprocess": {"size": 64}},
+        {"preprocess": {"flip": True}},
+        {"architecture": "deep"},
+        {"notes": []},
+    ],
+)
+def test_a_changed_header_is_refused(student: Path, tmp_path: Path, fields: dict[str, object]) -> None:
+    path = Path(shutil.copy(student, tmp_path))
+    with h5py.File(path, "r+") as file:
+        file.attrs["mien"] = json.dumps({**lively().header(), **fields})
+    with pytest.raises(ModelError, match=r"export it again|damaged one"):
+        read_model(path)
+
+
+# --- what cannot be written
+
+
+def test_other_networks_are_not_written(tmp_path: Path) -> None:
+    model = Model(build("pooled", 7), "pooled", EMOTIONS)
+    with pytest.raises(ModelError, match=r"not 'pooled'; use \.safetensors"):
+        write_model(model, tmp_path / "m.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_keras_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(UsageError, match=r"pip install 'mien\[keras\]'"):
+        write_model(lively(), tmp_path / "m.h5")

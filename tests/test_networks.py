@@ -1,0 +1,59 @@
+"""The networks: shapes, a neutral start, every weight in use."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from mien.errors import UsageError
+from mien.models.networks import NETWORKS, build
+
+FACES = torch.rand(6, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
+
+
+@pytest.fixture(params=list(NETWORKS))
+def network(request: pytest.FixtureRequest) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(request.param, 7)
+
+
+def test_an_untrained_network_knows_nothing(network: torch.nn.Module) -> None:
+    assert cross_entropy(network(FACES), LABELS).item() == pytest.approx(math.log(7), abs=1e-5)
+
+
+def test_every_weight_gets_a_gradient(network: torch.nn.Module) -> None:
+    torch.nn.init.normal_(network.head.weight)  # at its start, zero, the head passes nothing back
+    cross_entropy(network(FACES), LABELS).backward()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in network.parameters())
+
+
+def test_a_faces_answer_does_not_depend_on_its_batch_mates(network: torch.nn.Module) -> None:
+    torch.nn.init.normal_(network.head.weight)
+    network(FACES)  # moves the batch norm's statistics
+    network.eval()
+    with torch.inference_mode():
+        assert torch.allclose(network(FACES)[2], network(FACES[2:3])[0], atol=1e-5)
+
+
+def test_one_batch_can_be_learned_by_heart(network: torch.nn.Module) -> None:
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(60):
+        loss = cross_entropy(network(FACES), LABELS)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+    assert (network(FACES).argmax(1) == LABELS).all()
+
+
+def test_the_classic_network_has_the_tutorials_size() -> None:
+    sizes = {name: tuple(weight.shape) for name, weight in build("classic", 7).named_parameters()}
+    kernels = [shape for name, shape in sizes.items() if name.endswith("weight") and len(shape) > 1]
+    assert kernels == [(32, 1, 3, 3), (64, 32, 3, 3), (128, 64, 3, 3), (128, 4608), (7, 128)]
+
+
+def test_an_unknown_network_is_named() -> None:
+    with pytest.raises(UsageError, match="unknown network 'vgg'"):
+        build("vgg", 7)

@@ -1,0 +1,167 @@
+"""Training: repeatable, honest about its best epoch, loud about a collapse."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import random_faces
+
+from mien.data.dataset import Dataset, Split
+from mien.errors import TrainingError, UsageError
+from mien.models.files import read_model
+from mien.models.model import Model, predict_proba
+from mien.train import trainer
+from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
+from mien.train.run import Start, free_folder, read_history, train_run
+from mien.train.trainer import Epoch, Listener, TrainResult, class_weights, pick_device, train
+
+CLASSES = ("calm", "cross", "glad")
+SHORT = Recipe("short", network="pooled", epochs=2, batch_size=16, rate=5e-3, balance="none")
+
+
+def run(recipe: Recipe = SHORT, seed: int = 0, listener: Listener | None = None) -> TrainResult:
+    return train(recipe, random_faces(96, CLASSES), random_faces(30, CLASSES, 1), seed, "cpu", listener)
+
+
+def start(tmp_path: Path, recipe: Recipe = SHORT) -> Start:
+    nothing = random_faces(0, CLASSES)
+    split = Split(random_faces(96, CLASSES), random_faces(30, CLASSES, 1), nothing, "made up")
+    return Start(recipe, split, 0, "cpu", str(tmp_path), "mien train")
+
+
+def same_weights(one: Model, other: Model) -> bool:
+    pairs = zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_same_seed_same_weights_bit_for_bit() -> None:
+    first, again, other = run(), run(), run(seed=1)
+    assert same_weights(first.model, again.model)
+    assert not same_weights(first.model, other.model)
+    assert [epoch.loss for epoch in first.history] == [epoch.loss for epoch in again.history]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"optimizer": "sgd", "rate": 0.02}, {"schedule": "onecycle"}, {"average": 0.9}, {"smoothing": 0.1}, {"balance": "sqrt"}],
+    ids=str,
+)
+def test_every_setting_takes_part(change: dict[str, object]) -> None:
+    """A setting that is read nowhere would leave the weights as they are without it."""
+    assert not same_weights(run(replace(SHORT, **change)).model, run().model)
+
+
+def test_it_learns_what_is_easy() -> None:
+    result = run(replace(SHORT, epochs=15))
+    assert result.best.val_accuracy > 0.9
+    assert result.history[-1].loss < result.history[0].loss
+
+
+def test_the_kept_model_is_that_of_the_lowest_validation_loss() -> None:
+    kept: list[Model] = []
+    epochs: list[Epoch] = []
+    result = run(replace(SHORT, epochs=5), listener=Listener(on_best=kept.append, on_epoch=epochs.append))
+    assert result.best.val_loss == min(epoch.val_loss for epoch in epochs)
+    assert same_weights(result.model, kept[-1])
+    val = random_faces(30, CLASSES, 1)
+    probabilities = predict_proba(result.model, val.images)
+    loss = -np.log(probabilities[np.arange(30), val.labels]).mean()
+    assert loss == pytest.approx(result.best.val_loss, abs=1e-4)
+
+
+def test_golden_losses() -> None:
+    """The first epochs' losses; they move only when what is computed moves."""
+    losses = [epoch.loss for epoch in run(replace(SHORT, epochs=3)).history]
+    assert losses == pytest.approx(GOLDEN, rel=0.02)
+
+
+GOLDEN = [0.96079, 0.50444, 0.18991]
+
+
+def test_a_network_that_says_the_same_for_every_face_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "_TRIED", 10)
+    with pytest.raises(TrainingError, match=r"same answer \('calm'\) for every face.*--balance none"):
+        run(replace(SHORT, epochs=9, rate=1e-12))
+
+
+def test_ctrl_c_keeps_the_best_model(tmp_path: Path) -> None:
+    def interrupt(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    result = train_run(start(tmp_path, replace(SHORT, epochs=9)), tmp_path / "run", Listener(on_epoch=interrupt))
+    assert result.ended == "interrupted"
+    assert len(read_history(tmp_path / "run")) == 2
+    assert same_weights(read_model(tmp_path / "run"), result.model)
+
+
+def test_ctrl_c_before_there_is_a_model_is_just_that() -> None:
+    def interrupt(progress: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(listener=Listener(on_step=interrupt))
+
+
+def test_training_stops_early_and_halves_the_rate() -> None:
+    """On noise without meaning the validation loss soon rises."""
+    faces = random_faces(64, CLASSES)
+    lost = replace(faces, labels=np.random.default_rng(0).integers(0, 3, 64))
+    result = train(replace(SHORT, epochs=40), lost, replace(lost, labels=(lost.labels + 1) % 3), 0, "cpu")
+    assert result.ended == "stopped early"
+    after = len(result.history) - result.best.epoch
+    assert after == 5
+    assert result.history[-1].lr == pytest.approx(SHORT.rate / 2)
+
+
+def test_a_run_folder_holds_config_history_and_model(tmp_path: Path) -> None:
+    result = train_run(start(tmp_path), tmp_path / "run", Listener())
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "config.json", "history.csv", "model.safetensors",
+    ]  # fmt: skip
+    assert read_history(tmp_path / "run") == list(result.history)
+    with pytest.raises(TrainingError, match="holds a training run already"):
+        train_run(start(tmp_path), tmp_path / "run", Listener())
+    assert free_folder(tmp_path / "run") == tmp_path / "run-2"
+
+
+def test_class_weights_have_mean_one_over_the_faces() -> None:
+    counts = np.array([400, 50, 550])
+    for balance in ("weights", "sqrt", "none"):
+        assert (class_weights(counts, balance) * counts).sum() == pytest.approx(1000)
+    assert class_weights(counts, "weights") * counts == pytest.approx([1000 / 3] * 3)
+
+
+def test_a_class_without_faces_does_no_harm() -> None:
+    assert np.isfinite(class_weights(np.array([5, 0]), "weights")).all()
+
+
+def test_the_last_small_batch_is_trained_on_too() -> None:
+    faces: Dataset = random_faces(33, CLASSES)
+    seen: list[int] = []
+    train(replace(SHORT, epochs=1), faces, faces, 0, "cpu", Listener(on_step=lambda progress: seen.append(progress.seen)))
+    assert seen[-1] == 33
+
+
+def test_the_ladder_changes_one_thing_a_step() -> None:
+    for number, (_, change) in enumerate(LADDER, start=1):
+        before, after = RECIPES[f"ladder-{number - 1}"], RECIPES[f"ladder-{number}"]
+        assert replace(before, name=after.name, **change) == after != before
+    assert replace(RECIPES["modern"], name="") == replace(RECIPES[f"ladder-{len(LADDER)}"], name="")
+
+
+def test_bad_settings_are_named() -> None:
+    with pytest.raises(UsageError, match="unknown recipe 'clasic'; there are classic"):
+        find_recipe("clasic")
+    with pytest.raises(UsageError, match="--epochs 0: must be greater than 0"):
+        adjust(SHORT, epochs=0)
+    with pytest.raises(UsageError, match="device 'gpu9'"):
+        pick_device("gpu9")
+
+
+def test_uninformed_loss_is_ln_k() -> None:
+    result = run(replace(SHORT, epochs=1, rate=1e-12))
+    assert result.history[0].val_loss == pytest.approx(math.log(3), abs=1e-3)
