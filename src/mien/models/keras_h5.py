@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +37,8 @@ _ATTRIBUTE = "mien"  # on the file's root: JSON of Model.header()
 _AGAIN = "save it again with model.save('emotion_model.h5')"
 _ONLY = "; only the classic network can be read from .h5"
 _UNNAMED = "not in the file: taken to be the seven of FER-2013 in alphabetical order"
-_MOST_BYTES, _MOST_NAMES, _MOST_CLASSES = 64 << 20, 256, 1000  # the classic network with Adam's state: 7.5 MB
+_MOST_BYTES, _MOST_CLASSES = 64 << 20, 1000  # the classic network with Adam's state: 7.5 MB
+_EPSILON = 1e-3  # of Keras' batch norm and of ours; what is stored as a variance may be smaller by it (see `_model`)
 _DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 _LAYERS: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {  # what a Keras layer does, and under which settings
@@ -52,7 +52,7 @@ _LAYERS: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {  # what a Keras l
     "Activation": ("", {}),
     "Dropout": ("", {}),  # at rest when a network is used, wherever it stands
 }
-_CLASSIC = ["convolution", "batch norm", "relu", "pooling"] * 3 + ["flatten", "dense", "relu", "dense", "softmax", ""]
+_CLASSIC = ["convolution", "batch norm", "relu", "pooling"] * 3 + ["flatten", "dense", "relu", "dense", "softmax"]
 
 
 def read_h5(path: Path) -> Model:
@@ -63,10 +63,9 @@ def read_h5(path: Path) -> Model:
         with h5py.File(path, "r") as file:
             return _model(file)
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+        raise ModelError(f"{path}: {_line(error)}") from None
     except _DAMAGED as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a Keras .h5 file, or a damaged one ({reason}); {_AGAIN}") from None
+        raise ModelError(f"{path}: not a Keras .h5 file, or a damaged one ({_line(error)}); {_AGAIN}") from None
 
 
 def write_h5(model: Model, path: Path) -> None:
@@ -81,101 +80,94 @@ def write_h5(model: Model, path: Path) -> None:
     finally:
         advice.disabled = False
     with h5py.File(path, "r+") as file:
+        file.pop("optimizer_weights", None)  # of an optimiser that has not begun: Keras 3 would load it as spent
         file.attrs[_ATTRIBUTE] = json.dumps(model.header())
+
+
+def _line(error: Exception) -> str:
+    """One printable line, whatever names from the file an error quotes."""
+    return "".join(c if c.isprintable() else "?" for c in str(error) or type(error).__name__)[:400]
 
 
 def _model(file: h5py.File) -> Model:
     if "model_config" not in file.attrs:
         raise ModelError(f"no Keras model, or its weights without the network they belong to; {_AGAIN}")
-    epsilons = _check_description(json.loads(file.attrs["model_config"]))
-    layers = [layer for layer in _layers(file) if layer]
-    network = _network_for(layers)
-    _fill(network, [_read_like(expected, layers) for expected in _to_keras(network)], epsilons)
-    names, notes = _names_and_notes(file, network.head.out_features)
-    return Model(network.eval(), "classic", names, Preprocess(), notes)
+    described = _described(json.loads(_text(file, "model_config")))
+    names = [layer["name"] for layer in described]
+    stored = [_stored(file, name) for name in names]
+    classes = stored[-1]["bias"].shape[0]
+    if not 2 <= classes <= _MOST_CLASSES:
+        raise ModelError(f"tells {classes} classes apart, not 2 to {_MOST_CLASSES}{_ONLY}")
+    network = cast("Classic", build("classic", classes))
+    _fill(network, [_read_like(*layer) for layer in zip(_to_keras(network), stored, names, strict=True)])
+    for (_, norm), layer in zip(_pairs(network), described[1:6:2], strict=True):
+        # only variance + epsilon counts, so another epsilon goes into the variance and every model file can hold it
+        cast("Tensor", norm.running_var).add_(float(layer.get("epsilon", norm.eps)) - norm.eps)
+    return Model(network.eval(), "classic", *_beside_the_weights(file, classes))
 
 
-def _names_and_notes(file: h5py.File, classes: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Class names and notes: as Mien wrote them, or what a file of plain Keras must mean."""
+def _text(file: h5py.File, attribute: str) -> str | bytes:
+    """A text on the file's root, once its kind is known: HDF5 can crash on others in damaged files."""
+    stored = file.attrs.get_id(attribute)
+    if stored.shape != () or not h5py.check_string_dtype(stored.dtype):
+        raise ModelError(f"its '{attribute}' is no text; {_AGAIN}")
+    return file.attrs[attribute]
+
+
+def _beside_the_weights(file: h5py.File, classes: int) -> tuple[tuple[str, ...], Preprocess, dict[str, str]]:
+    """Class names, preprocessing and notes: as Mien wrote them, or what a file of plain Keras must mean."""
     if _ATTRIBUTE not in file.attrs:
         if classes != len(EMOTIONS):
             raise ModelError(f"does not name its {classes} classes; export it from Mien, whose files name them")
-        return EMOTIONS, {"classes": _UNNAMED}
-    fields = json.loads(file.attrs[_ATTRIBUTE])
-    names = fields["classes"]
-    if fields["architecture"] != "classic" or Preprocess(**fields["preprocess"]) != Preprocess():
+        return EMOTIONS, Preprocess(), {"classes": _UNNAMED}
+    fields = json.loads(_text(file, _ATTRIBUTE))
+    names, preprocess = fields["classes"], Preprocess(**fields["preprocess"])
+    if fields["architecture"] != "classic" or preprocess.size != 48:
         raise ModelError("made by another version of Mien; export it again")
-    words = [name for name in names if isinstance(name, str) and name]
+    words = [name for name in names if isinstance(name, str) and name and name.isprintable()]
     if not isinstance(names, list) or not len(names) == len(words) == len(set(words)) == classes:
         raise ModelError(f"tells {classes} classes apart, but does not name as many different ones; export it again")
-    return tuple(names), {str(key): str(note) for key, note in fields["notes"].items()}
+    return tuple(names), preprocess, {str(key): str(note) for key, note in fields["notes"].items()}
 
 
-def _layers(file: h5py.File) -> Iterator[Stored]:
-    """Each layer's datasets by role; nothing is read yet."""
-    top = _open(file, "model_weights")
-    for name in _words(top, "layer_names"):
-        layer = _open(top, name)
-        yield {key.split("/")[-1].split(":")[0]: _open(layer, key) for key in _words(layer, "weight_names")}
-
-
-def _words(group: h5py.Group, attribute: str) -> list[str]:
-    if group.attrs.get_id(attribute).shape[0] > _MOST_NAMES:
-        raise ModelError(f"more {attribute} than the classic network has{_ONLY}")
-    return [word.decode() if isinstance(word, bytes) else str(word) for word in group.attrs[attribute]]
-
-
-def _open(group: h5py.Group, path: str) -> Any:
-    """What lies at `path`, reached by hard links alone: the other kinds may lead into other files."""
-    for name in path.split("/"):
+def _stored(group: h5py.Group, layer: str) -> Stored:
+    """A layer's datasets by role (`kernel` of `.../kernel:0`), by hard links alone: others may lead to other files."""
+    for name in ("model_weights", *layer.split("/")):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ModelError(f"'{path}' is missing, or a link to elsewhere; {_AGAIN}")
+            raise ModelError(f"'{name}' is missing, or a link to elsewhere; {_AGAIN}")
         group = group[name]
-    return group
+    found: Stored = {}
+    group.visititems(lambda path, item: found.update({path.split("/")[-1].split(":")[0]: item}))
+    return {role: item for role, item in found.items() if isinstance(item, h5py.Dataset)}
 
 
-def _network_for(layers: list[Stored]) -> Classic:
-    """A classic network with as many classes as the dense layer with 128 inputs has outputs."""
-    kernels = [layer["kernel"].shape for layer in layers if "kernel" in layer]
-    heads = [shape for shape in kernels if len(shape) == 2 and shape[0] == 128]
-    if len(heads) != 1 or len(layers) != 8 or not 2 <= heads[0][1] <= _MOST_CLASSES:
-        raise ModelError(f"not 3 convolutions, 3 batch norms, a dense 128 and a head: kernels {kernels}{_ONLY}")
-    return cast("Classic", build("classic", heads[0][1]))
-
-
-def _read_like(expected: Layer, layers: list[Stored]) -> Layer:
-    """The arrays of the one layer that has the expected roles and shapes, which no two layers share."""
-    shapes = {role: array.shape for role, array in expected.items()}
-    for layer in layers:
-        if {role: dataset.shape for role, dataset in layer.items()} == shapes:
-            return {role: _array(layer[role], role) for role in shapes}
-    raise ModelError(f"no layer has {', '.join(f'{role} {shape}' for role, shape in shapes.items())}{_ONLY}")
+def _read_like(expected: Layer, stored: Stored, name: str) -> Layer:
+    """A layer's arrays, once their roles and shapes are known to be the expected ones."""
+    wanted, found = ({role: array.shape for role, array in layer.items()} for layer in (expected, stored))
+    if found != wanted:
+        raise ModelError(f"'{name}' has {found} where the classic network has {wanted}{_ONLY}")
+    return {role: _array(stored[role], role) for role in wanted}
 
 
 def _array(dataset: h5py.Dataset, role: str) -> np.ndarray:
     if dataset.dtype.kind != "f" or dataset.external or dataset.is_virtual or dataset.chunks:
         raise ModelError(f"'{dataset.name}' is not stored as Keras stores weights; {_AGAIN}")
     array = np.asarray(dataset[()], dtype=np.float32)
-    if not np.isfinite(array).all() or (role == "moving_variance" and array.min() < 0):
+    if not np.isfinite(array).all() or (role == "moving_variance" and array.min() < -_EPSILON):
         raise ModelError(f"'{dataset.name}' holds numbers that no training leaves; train it again")
     return array
 
 
-def _check_description(description: dict[str, Any]) -> list[float]:
-    """The batch norms' epsilons, once Keras' description is known to be that of the classic network."""
-    kind, layers = description["class_name"], description["config"]["layers"]
-    if kind != "Sequential":
-        _check_chain(kind, layers, description["config"]["output_layers"])
-    steps = [(step, layer["config"]["name"]) for layer in layers for step in _steps(layer)] + [("", "")]
-    for (step, name), wanted in zip(steps, _CLASSIC, strict=False):
+def _described(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Settings of the layers with weights, once Keras' description is known to be that of the classic network."""
+    layers = model["config"]["layers"]
+    if model["class_name"] != "Sequential":
+        _check_chain(model["class_name"], layers, model["config"]["output_layers"])
+    steps = [(step, layer["config"]["name"]) for layer in layers for step in _steps(layer)] + [("an end", "it")]
+    for (step, name), wanted in zip(steps, [*_CLASSIC, "an end"], strict=False):
         if step != wanted:
-            found = f"'{name}' brings {step}" if step else "it ends"
-            raise ModelError(f"{found} where the classic network has {wanted or 'its end'}{_ONLY}")
-    norms = [layer["config"] for layer in layers if layer["class_name"] == "BatchNormalization"]
-    epsilons = [float(norm.get("epsilon", 1e-3)) for norm in norms]
-    if not all(0 < epsilon <= 1 for epsilon in epsilons):
-        raise ModelError(f"batch norms with epsilons {epsilons}{_ONLY}")
-    return epsilons
+            raise ModelError(f"{name} brings {step} where the classic network has {wanted}{_ONLY}")
+    return [layer["config"] for layer in layers if layer["class_name"] in ("Conv2D", "BatchNormalization", "Dense")]
 
 
 def _steps(layer: dict[str, Any]) -> list[str]:
@@ -184,6 +176,8 @@ def _steps(layer: dict[str, Any]) -> list[str]:
     if kind not in _LAYERS:
         raise ModelError(f"'{config['name']}' is a layer {kind}, which the classic network has not{_ONLY}")
     step, settings = _LAYERS[kind]
+    if not 0 < config.get("epsilon", 1e-3) <= 1:
+        raise ModelError(f"'{config['name']}' has epsilon {config['epsilon']}; train it again")
     shape = config.get("batch_shape") or config.get("batch_input_shape") or [None, 48, 48, 1]
     if shape[1:] != [48, 48, 1]:
         raise ModelError(f"takes images {shape[1:]}, not [48, 48, 1]{_ONLY}")
@@ -227,13 +221,11 @@ def _to_keras(network: Classic) -> list[Layer]:
     return layers
 
 
-def _fill(network: Classic, layers: list[Layer], epsilons: list[float]) -> None:
-    """Put arrays such as `_to_keras` gives, and the batch norms' epsilons, into the network."""
+def _fill(network: Classic, layers: list[Layer]) -> None:
+    """Put arrays such as `_to_keras` gives into the network."""
     for views, arrays in zip(_views(network), layers, strict=True):
         for role, view in views.items():
             view.copy_(torch.from_numpy(arrays[role]).reshape(view.shape))
-    for (_, norm), epsilon in zip(_pairs(network), epsilons, strict=True):
-        norm.eps = epsilon
 
 
 def _keras_twin(network: Classic, path: Path) -> Any:

@@ -1,10 +1,12 @@
-"""The pictures. Each function takes plain data and returns a matplotlib Figure; `save` writes it as PNG.
+"""The pictures.
 
     data          class_bars, class_pies, augmentations, faces_per_class, mean_faces
     training      learning_curves
     evaluation    confusion, class_scores, ten_predictions, confident_mistakes
     explanation   heatmaps, class_heatmaps
     style         colours, frames and fonts, stated once
+
+Each function takes plain data and returns a matplotlib Figure; `save` writes it as PNG.
 """
 
 from mien.report.figures.data import augmentations, class_bars, class_pies, faces_per_class, mean_faces

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from mien.data.dataset import Dataset, Split
 from mien.report.figures.style import (
@@ -27,6 +28,7 @@ from mien.report.figures.style import (
     sentence,
     show_face,
 )
+from mien.report.words import variations
 from mien.train.augment import Augment
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 _EXAMPLES = 8  # faces a class
 _VARIANTS = 4
 _VARIED_CLASSES = 7
-_WEDGES = 12  # more cannot be told apart in a pie
+_ENLARGED = 3  # times, before faces are laid side by side, so that none bleeds into its neighbour
+_WEDGES = 8  # more cannot be told apart in a pie
 _EMPTY = "There are no faces in this part."
 
 
@@ -60,7 +63,7 @@ def class_bars(split: Split) -> Figure:
 def class_pies(split: Split) -> Figure:
     """Shares of the classes: a pie a part. Where there are many classes, the smallest share one wedge."""
     parts = split.parts()
-    figure = new_figure(3.15 * len(parts), 2.8)
+    figure = new_figure(3.15 * len(parts), 2.6)
     for axes, (part, faces) in zip(cells(figure, len(parts), 3), parts.items(), strict=True):
         labels, counts, colours = _wedges(faces)
         wedges, *_ = axes.pie(
@@ -81,8 +84,8 @@ def augmentations(dataset: Dataset, augment: Augment, seed: int) -> Figure:
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     chosen = [dataset.images[_draw(rng, dataset, k, 1)] for k in classes]
     rows = [np.concatenate([face, _variants(face[0], augment, generator)]) for face in chosen]
-    figure = _mosaic([dataset.classes[k] for k in classes], rows, ["as it is", *["varied"] * _VARIANTS])
-    note(figure, _ranges(augment))
+    figure = _mosaic([name(dataset.classes[k]) for k in classes], rows, ["as it is", *["varied"] * _VARIANTS])
+    note(figure, variations(augment))
     return figure
 
 
@@ -93,7 +96,7 @@ def faces_per_class(dataset: Dataset, seed: int) -> Figure:
         return sentence(_EMPTY)
     rng = np.random.default_rng(seed)
     rows = [dataset.images[_draw(rng, dataset, k, _EXAMPLES)] for k in classes]
-    return _mosaic([dataset.classes[k] for k in classes], rows, [""] * _EXAMPLES)
+    return _mosaic([name(dataset.classes[k]) for k in classes], rows, [""] * _EXAMPLES)
 
 
 def mean_faces(dataset: Dataset) -> Figure:
@@ -105,9 +108,9 @@ def mean_faces(dataset: Dataset) -> Figure:
     columns = min(len(classes), 7)
     figure = new_figure(columns * 1.3, -(-len(classes) // columns) * 1.75)
     means = [dataset.images[dataset.labels == k].mean(0) for k in classes]
-    limits = float(np.min(means)), float(np.max(means))  # means are pale; one scale for all
+    low, high = np.percentile(means, (1, 99))  # means are pale; one scale for all
     for axes, mean, k in zip(cells(figure, len(classes), columns), means, classes, strict=True):
-        show_face(axes, mean, limits)
+        show_face(axes, mean, (low, high))
         axes.set_title(name(dataset.classes[k]), fontsize=TEXT, color=INK)
         axes.set_xlabel(f"n = {counts[k]:,}", fontsize=SMALL, color=MUTED)
     return figure
@@ -118,7 +121,7 @@ def _wedges(faces: Dataset) -> tuple[list[str], list[int], list[str]]:
     counts = faces.counts()
     present = np.flatnonzero(counts)
     shown = present if len(present) <= _WEDGES else np.sort(np.argsort(-counts, kind="stable")[: _WEDGES - 1])
-    labels = [name(faces.classes[k], 12) for k in shown]
+    labels = [name(faces.classes[k], 11) for k in shown]
     colours = [class_colour(int(k)) for k in shown]
     sizes = counts[shown].tolist()
     if rest := len(present) - len(shown):
@@ -157,17 +160,18 @@ def _spread(heights: Sequence[float], gap: float) -> list[float]:
 
 def _mosaic(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]], heads: Sequence[str]) -> Figure:
     """A grid of faces: a row a label, its name at the left. One picture, as hundreds of axes would be slow."""
-    side = rows[0].shape[1]
+    side = rows[0].shape[1] * _ENLARGED
     step = side + side // 12  # a face and the gap after it
     canvas = np.full((len(rows) * step, len(heads) * step), 255, np.uint8)
     for top, faces in enumerate(rows):
         for left, face in enumerate(faces):
-            canvas[top * step : top * step + side, left * step : left * step + side] = face
-    figure = new_figure(1.1 + len(heads) * FACE, len(rows) * FACE + 0.5)
+            enlarged = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
+            canvas[top * step : top * step + side, left * step : left * step + side] = enlarged
+    figure = new_figure(0.4 + 0.09 * max(map(len, labels)) + len(heads) * FACE, len(rows) * FACE + 0.6)
     axes = figure.subplots()
     show_face(axes, canvas[: step * len(rows) - (step - side), : step * len(heads) - (step - side)])
     axes.set_xticks((np.arange(len(heads)) * step + side / 2), heads)
-    axes.set_yticks((np.arange(len(rows)) * step + side / 2), [name(label) for label in labels])
+    axes.set_yticks((np.arange(len(rows)) * step + side / 2), labels)
     axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK, labeltop=True, labelbottom=False)
     return figure
 
@@ -181,17 +185,3 @@ def _variants(face: NDArray[np.uint8], augment: Augment, generator: torch.Genera
     batch = torch.from_numpy(face).float().div(255).expand(_VARIANTS, 1, *face.shape)
     varied = augment(batch, generator)
     return varied[:, 0].mul(255).round().byte().numpy()
-
-
-def _ranges(augment: Augment) -> str:
-    """What varies, and how far, in one line."""
-    low, high = augment.brightness
-    parts = [
-        f"rotation ±{augment.rotation:g}°" if augment.rotation else "",
-        f"zoom ±{augment.zoom:.0%}" if augment.zoom else "",
-        f"shear ±{augment.shear:g}" if augment.shear else "",
-        f"shift ±{augment.shift:.0%}" if augment.shift else "",
-        "mirrored or not" if augment.flip else "",
-        f"brightness {low:.0%} to {high:.0%}" if (low, high) != (1, 1) else "",
-    ]
-    return ", ".join(part for part in parts if part).replace("%", " %") or "nothing is varied"

@@ -35,7 +35,6 @@ from mien.report.figures.style import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
     from mien.evaluate.evaluation import Evaluation
 
@@ -55,8 +54,11 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
     axes = figure.subplots()
     axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, aspect="equal")
     for (row, column), share in np.ndenumerate(shares):
-        text = f"{share:.0%}\n{counts[row, column]:,}".replace("%", " %") if counts[row, column] else "0"
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if share > 0.4 else INK)
+        empty = "0" if len(classes) <= _FEW else ""
+        text = f"{share:.0%}\n{counts[row, column]:,}".replace("%", " %") if counts[row, column] else empty
+        colour = "white" if share > 0.4 else INK
+        cell_text = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        cell_text.set_in_layout(False)  # it is inside its cell, and asking thousands takes long
     _name_axes(axes, classes, cell)
     note(figure, "share of the row's faces, and their number")
     return figure
@@ -67,7 +69,7 @@ def class_scores(scores: Scores) -> Figure:
     places = [k for k, one in enumerate(scores.per_class.values()) if one.support]
     labels, rows = list(scores.per_class), list(scores.per_class.values())
     places.sort(key=lambda k: -rows[k].f1)
-    figure = new_figure(7.6, 1.3 + 0.36 * (len(places) + 1))
+    figure = new_figure(6.6, 1.3 + 0.36 * (len(places) + 1))
     axes = figure.subplots()
     for line, k in enumerate(places):
         _score_line(axes, line, (rows[k].precision, rows[k].recall, rows[k].f1), class_colour(k))
@@ -117,7 +119,7 @@ def confident_mistakes(evaluation: Evaluation) -> Figure:
 
 def _score_line(axes: Axes, height: int, values: tuple[float, float, float], colour: str) -> None:
     axes.text(1.05, height, f"F1 {values[2]:.2f}", va="center", fontsize=TEXT, color=INK)
-    axes.plot([min(values), max(values)], [height, height], color=FAINT if colour != INK else MUTED, linewidth=3, zorder=1)
+    axes.plot([min(values), max(values)], [height, height], color=FAINT, linewidth=3, zorder=1)
     for value, shape in zip(values, _MARKERS.values(), strict=True):
         axes.plot([value], [height], marker=shape, color=colour, markersize=8, markeredgecolor="white", linestyle="")
 
@@ -141,8 +143,8 @@ def _answer(evaluation: Evaluation, i: int) -> tuple[str, str, str]:
 def _name_axes(axes: Axes, classes: Sequence[str], cell: float) -> None:
     names = [name(label) for label in classes]
     places = range(len(names))
-    slant = max(map(len, names)) * 0.09 > cell
-    axes.set_xticks(places, names, rotation=45 if slant else 0, ha="right" if slant else "center", rotation_mode="anchor")
+    turn, side = (45, "right") if max(map(len, names)) * 0.09 > cell else (0, "center")
+    axes.set_xticks(places, names, rotation=turn, ha=side, rotation_mode="anchor")
     axes.set_yticks(places, names)
     axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     axes.set_xlabel("predicted", fontsize=TITLE, color=INK)

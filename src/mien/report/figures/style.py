@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,7 +32,8 @@ DPI = 150
 
 # Okabe and Ito's colours (jfly.uni-koeln.de/color), gray for black, in an order that suits the seven expressions.
 _PALETTE = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#808080", "#0072B2", "#56B4E9", "#F0E442")
-_SHADES = (0.0, -0.4, 0.5, -0.6, 0.7, -0.75, 0.8)  # towards black (-1) or white (1), one a round of the palette
+_SHADES = (0.0, -0.4, 0.45, -0.65)  # towards black (-1) or white (1), one a round of the palette
+_LETTERS = 15  # of size SMALL, an inch
 
 
 def class_colour(place: int) -> str:
@@ -39,7 +41,8 @@ def class_colour(place: int) -> str:
     rounds, base = divmod(place, len(_PALETTE))
     shade = _SHADES[rounds % len(_SHADES)]
     end = 1.0 if shade > 0 else 0.0
-    return to_hex([part + (end - part) * abs(shade) for part in to_rgb(_PALETTE[base])])
+    red, green, blue = (part + (end - part) * abs(shade) for part in to_rgb(_PALETTE[base]))
+    return to_hex((red, green, blue))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -71,8 +74,8 @@ def percent(share: float) -> str:
 
 
 def note(figure: Figure, text: str) -> None:
-    """A remark below a figure."""
-    figure.supxlabel(text, fontsize=SMALL, color=MUTED)
+    """A remark below a figure, in as many lines as its width asks for."""
+    figure.supxlabel(fill(text, int(figure.get_figwidth() * _LETTERS)), fontsize=SMALL, color=MUTED)
 
 
 def bare(axes: Axes) -> None:
@@ -124,4 +127,5 @@ def cells(figure: Figure, count: int, columns: int) -> Iterator[Axes]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` as PNG at 150 dpi, whole or not at all."""
+    figure.draw_without_rendering()  # the layout of square pictures settles in the second pass; one would cut titles
     atomic.write_with(path, lambda temporary: figure.savefig(temporary, dpi=DPI))

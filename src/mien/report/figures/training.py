@@ -33,7 +33,7 @@ def learning_curves(history: Sequence[Epoch]) -> Figure:
     _title(rate, "learning rate")
     for axes in panels.values():
         plain(axes)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     _label_extremes(rate, [epoch.lr for epoch in history])
     rate.set_xlabel("epoch", fontsize=SMALL, color=INK)

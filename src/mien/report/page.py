@@ -1,0 +1,65 @@
+"""One self-contained HTML page: pictures and style are inside, and a policy in its head forbids every request."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from mien import atomic
+from mien.errors import DataError
+from mien.report.content import ReportData, collect
+
+__all__ = ["ReportData", "collect", "render", "write_report"]
+
+REPORT = "report.html"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_FIGURE_DPI = 150
+_CSS_DPI = 96
+
+
+class Picture(NamedTuple):
+    """A PNG as a data URI, and the width in CSS pixels at which its letters have the size they were drawn in."""
+
+    uri: str
+    width: int
+
+
+def write_report(folder: Path, page: ReportData | None = None) -> Path:
+    """Write `report.html` into `folder`, about what lies there unless `page` is given; returns its path."""
+    path = folder / REPORT
+    text = render(collect(folder) if page is None else page)
+    atomic.write_bytes(path, text.encode("utf-8", "replace"))  # a file name may hold what UTF-8 cannot
+    return path
+
+
+def render(page: ReportData) -> str:
+    """The page as HTML; everything that comes from data is escaped."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": _percent, "tie": _tie}
+    template = environment.from_string((files("mien.report") / "page.html").read_text(encoding="utf-8"))
+    return template.render(page=page, pictures={name: _picture(source) for name, source in page.figures.items()})
+
+
+def _percent(share: float) -> str:
+    return _tie(f"{share * 100:.1f} %")
+
+
+def _tie(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return re.sub(r"(\d) %", "\\1\u00a0%", text)
+
+
+def _picture(source: Path | bytes) -> Picture:
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    if data[:8] != _PNG or len(data) < 24:
+        raise DataError(f"{source if isinstance(source, Path) else 'a figure'}: not a PNG picture; draw it again")
+    (width,) = struct.unpack(">I", data[16:20])
+    uri = Markup("data:image/png;base64,") + base64.b64encode(data).decode()
+    return Picture(uri, width * _CSS_DPI // _FIGURE_DPI)

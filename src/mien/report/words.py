@@ -1,0 +1,100 @@
+"""Results in plain words: which classes a model knows, which it takes for each other, what augmentation varies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mien.evaluate.metrics import Scores, wilson
+from mien.train.augment import Augment
+
+_FEW = 100  # faces; the figures of a class with fewer are uncertain by ten points or more
+_PAIRS = 3
+_NAMED = 4  # classes in the middle that are listed one by one
+
+
+class Confusion(NamedTuple):
+    """`count` of the `support` faces labelled `truth` were called `answer`."""
+
+    truth: str
+    answer: str
+    count: int
+    support: int
+
+
+def summary(scores: Scores, classes: Sequence[str]) -> list[str]:
+    """The best, middling and worst classes, and the commonest confusions, a sentence each."""
+    ranked = sorted((name for name in classes if scores.per_class[name].support), key=lambda name: -_f1(scores, name))
+    ends = max(1, min(3, len(ranked) // 3))
+    best, middle, worst = ranked[:ends], ranked[ends:-ends], ranked[max(ends, len(ranked) - ends) :]
+    sentences = [f"Best recognised: {_listed(scores, best)}."]
+    if middle:
+        sentences.append(f"In between: {_middle(scores, middle)}.")
+    if worst:
+        sentences.append(f"Hardest: {_listed(scores, worst)}.")
+    pairs = confusions(scores, classes)[:_PAIRS]
+    sentences.append(_join([_confused(pair) for pair in pairs], "; ") + "." if pairs else "No face was mistaken.")
+    few = [name for name in ranked if scores.per_class[name].support < _FEW]
+    if few:
+        sentences.append(_uncertain(scores, few))
+    return sentences
+
+
+def variations(augment: Augment) -> str:
+    """What augmentation varies, and how far, in one line."""
+    low, high = augment.brightness
+    parts = [
+        f"rotation ±{augment.rotation:g}°" if augment.rotation else "",
+        f"zoom ±{augment.zoom:.0%}" if augment.zoom else "",
+        f"shear ±{augment.shear:g}" if augment.shear else "",
+        f"shift ±{augment.shift:.0%}" if augment.shift else "",
+        "mirrored or not" if augment.flip else "",
+        f"brightness {low:.0%} to {high:.0%}" if (low, high) != (1, 1) else "",
+    ]
+    return ", ".join(part for part in parts if part).replace("%", " %") or "nothing is varied"
+
+
+def confusions(scores: Scores, classes: Sequence[str]) -> list[Confusion]:
+    """All confusions that occur, the surest first: by the lower end of their share's 95 % interval."""
+    pairs = [
+        Confusion(truth, answer, int(scores.confusion[i, j]), scores.per_class[truth].support)
+        for i, truth in enumerate(classes)
+        for j, answer in enumerate(classes)
+        if i != j and scores.confusion[i, j]
+    ]
+    return sorted(pairs, key=lambda pair: -wilson(pair.count, pair.support)[0])
+
+
+def _f1(scores: Scores, name: str) -> float:
+    return scores.per_class[name].f1
+
+
+def _listed(scores: Scores, names: Sequence[str]) -> str:
+    """`happy (F1 0.78) and surprise (0.69)`."""
+    parts = [f"{name} ({'' if i else 'F1 '}{_f1(scores, name):.2f})" for i, name in enumerate(names)]
+    return _join(parts, ", ", " and ")
+
+
+def _middle(scores: Scores, names: Sequence[str]) -> str:
+    if len(names) <= _NAMED:
+        return _listed(scores, names)
+    return f"{len(names)} classes (F1 {_f1(scores, names[-1]):.2f} to {_f1(scores, names[0]):.2f})"
+
+
+def _confused(pair: Confusion) -> str:
+    share = f"{pair.count / pair.support:.0%}".replace("%", " %")
+    return f"{share} of {pair.truth} faces ({pair.count:,} of {pair.support:,}) are called {pair.answer}"
+
+
+def _uncertain(scores: Scores, names: Sequence[str]) -> str:
+    if len(names) > _NAMED:
+        return f"{len(names)} classes have fewer than {_FEW} faces here: their figures are rough."
+    listed = _join([f"{name} ({scores.per_class[name].support:,})" for name in names], ", ", " and ")
+    return f"Few faces here, so take the figures as rough: {listed}."
+
+
+def _join(parts: Sequence[str], comma: str, last: str | None = None) -> str:
+    """`a, b and c`."""
+    if last is None or len(parts) < 2:
+        return comma.join(parts)
+    return comma.join(parts[:-1]) + last + parts[-1]

@@ -1,0 +1,161 @@
+"""The command line as its users type it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mien.cli import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs one of the classic scripts, or `mien`, in an empty folder."""
+
+    def call(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        start = [str(ROOT / program)] if program.endswith(".py") else ["-m", "mien"]
+        command = [sys.executable, *start, *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return call
+
+
+def test_the_classic_three_commands(run: Run, drawn: Path, tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    fractions = ["--train_frac", "0.70", "--val_frac", "0.15", "--test_frac", "0.15"]
+    prepared = run("prepare_data.py", "--input_dir", drawn, "--output_dir", "data", *fractions)
+    assert prepared.returncode == 0, prepared.stderr
+    assert "every group of copies lies in one part" in prepared.stdout
+    trained = run("train_emotion_model.py", "--data_dir", "data", "--batch_size", 64, "--epochs", 1)
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "emotion_model.h5").is_file()
+    scored = run("evaluate_model.py", "--model_path", "emotion_model.h5", "--data_dir", "data")
+    assert scored.returncode == 0, scored.stderr
+    assert "95 % interval" in scored.stdout
+    assert (tmp_path / "runs/emotion_model-test/metrics.json").is_file()
+
+    first = (tmp_path / "emotion_model.h5").read_bytes()
+    again = run("train_emotion_model.py", "--data_dir", "data", "--epochs", 1, "--seed", 0)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "runs/classic-s0-2/previous-emotion_model.h5").read_bytes() == first
+
+
+def test_the_whole_way_in_one_folder(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "--data", str(drawn), "--epochs", "1", "--out", str(out)]) == 0
+    assert main(["explore", "--data", str(drawn), "--out", str(out)]) == 0
+    assert main(["evaluate", "--model", str(out), "--data", str(drawn), "--out", str(out)]) == 0
+    assert main(["explain", "--model", str(out), "--data", str(drawn), "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["report", str(out)]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page == out / "report.html"
+    assert page.stat().st_size > 100_000
+    assert len(list((out / "figures").glob("*.png"))) == 12
+
+
+def test_results_are_json_where_a_program_reads_them(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prepare", "--input-dir", str(drawn), "--output-dir", str(tmp_path / "data"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert sum(sum(part.values()) for part in facts["counts"].values()) == facts["images"]
+    assert main(["train", "--data_dir", str(tmp_path / "data"), "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    arguments = ["--model-path", str(tmp_path / "run"), "--data-dir", str(tmp_path / "data"), "--json"]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "scores")]) == 0
+    fields = json.loads(capsys.readouterr().out)
+    assert fields["split"] == "test"
+    assert fields["n"] == sum(facts["counts"]["test"].values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("prepare --input_dir nowhere --output_dir out", "nowhere: no such file or folder"),
+        ("prepare --input_dir empty --output_dir out", "empty: holds no images"),
+        ("prepare --input_dir text.zip --output_dir out", "text.zip: not a zip archive"),
+        ("prepare --input_dir bad --output_dir out", "bad: a/1.png: not a readable image"),
+        ("prepare --input_dir good --output_dir out --train_frac 0.9", "sum to 1.2"),
+        ("train --data nowhere", "nowhere: no such file or folder"),
+        ("train --data good --recipe clasic", "unknown recipe 'clasic'"),
+        ("train --data good --epochs 0", "--epochs 0: must be greater than 0"),
+        ("train --data good --device gpu", "device 'gpu' cannot be used here"),
+        ("train --data good --save_as model.pkl", "unknown model format '.pkl'"),
+        ("evaluate --model nowhere.h5 --data good", "nowhere.h5: no such model file"),
+        ("evaluate --model text.safetensors --data good", "text.safetensors: not a model file"),
+        ("evaluate --model other.safetensors --data good", "names x, y, but good holds a, b"),
+        ("report empty", "empty"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(
+    arguments: str,
+    message: str,
+    tmp_path: Path,
+    make_image: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay_out(make_image)
+    before = sorted(Path().rglob("*"))
+    assert main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("mien: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert captured.out == ""
+    assert sorted(Path().rglob("*")) == before, "bad input must leave nothing behind"
+
+
+def lay_out(make_image: Callable[..., Path]) -> None:
+    """What the bad calls are given."""
+    from mien.models.files import write_model
+    from mien.models.model import Model
+    from mien.models.networks import build
+
+    Path("empty").mkdir()
+    Path("text.zip").write_text("no archive")
+    Path("text.safetensors").write_text("no model")
+    write_model(Model(build("pooled", 2), "pooled", ("x", "y")), Path("other.safetensors"))
+    for i in range(20):
+        make_image(Path(f"good/{'ab'[i % 2]}/{i}.png"), i)
+    make_image(Path("bad/b/2.png"))
+    Path("bad/a").mkdir()
+    Path("bad/a/1.png").write_text("no image")
+
+
+def test_wrong_flags_give_exit_code_2() -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--dta", "x"])
+    assert stop.value.code == 2
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"mien {name}" in readme for name in COMMANDS)
+
+
+def test_importing_mien_is_light_and_silent() -> None:
+    code = (
+        "import sys, mien; mien.EMOTIONS; "
+        "heavy = {'torch', 'numpy', 'matplotlib', 'cv2', 'keras', 'PIL', 'socket'} & set(sys.modules); "
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_there() -> None:
+    import mien
+
+    assert all(getattr(mien, name) is not None for name in mien.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Emotion'"):
+        _ = mien.Emotion

@@ -1,0 +1,204 @@
+"""Every figure keeps its words inside its border and apart from each other, and shows what it is given."""
+
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from mien.data.dataset import Dataset, Split
+from mien.evaluate.evaluation import Evaluation
+from mien.evaluate.metrics import score
+from mien.report import figures
+from mien.report.figures.style import RIGHT, WRONG, class_colour
+from mien.train.augment import Augment
+from mien.train.trainer import Epoch
+
+TWO = ("no", "yes")
+SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+MANY = tuple(f"a rather long name of class {k}" if k % 2 else f"${k}$" for k in range(13))
+
+
+def faces_of(count: int, classes: tuple[str, ...], seed: int = 0) -> Dataset:
+    """Noise, every class as often as any other."""
+    labels = np.arange(count) % len(classes)
+    images = np.random.default_rng(seed).integers(0, 256, (count, 48, 48), np.uint8)
+    return Dataset(images, labels, classes, tuple(f"{classes[label]}/{i}.png" for i, label in enumerate(labels)))
+
+
+def an_evaluation(classes: tuple[str, ...], count: int = 60, wrong: int = 30) -> Evaluation:
+    """Answers of which the first `wrong` are wrong, each with its own confidence."""
+    faces = faces_of(count, classes)
+    answers = np.where(np.arange(count) < wrong, (faces.labels + 1) % len(classes), faces.labels)
+    confidence = np.linspace(0.6, 0.95, count)
+    probabilities = np.repeat((1 - confidence)[:, None] / (len(classes) - 1), len(classes), 1)
+    probabilities[np.arange(count), answers] = confidence
+    scores = score(probabilities, faces.labels, classes)
+    return Evaluation(faces, probabilities.astype(np.float32), scores, "model", "data", "test")
+
+
+def a_split(classes: tuple[str, ...]) -> Split:
+    return Split(faces_of(90, classes, 0), faces_of(31, classes, 1), faces_of(30, classes, 2), "made up")
+
+
+def a_history(epochs: int = 9) -> list[Epoch]:
+    numbers = range(1, epochs + 1)
+    return [Epoch(i, 2 / i, 0.1 * i, 1 + (i - 4) ** 2 / 9, 0.08 * i, 1e-3 / i, 1.0, 900.0) for i in numbers]
+
+
+def heatmaps(evaluation: Evaluation) -> Figure:
+    chosen = np.arange(26, 34)
+    titles = [evaluation.faces.classes[evaluation.predicted[i]] for i in chosen]
+    maps = np.linspace(0, 1, 8 * 48 * 48).reshape(8, 48, 48)
+    return figures.heatmaps(evaluation.faces.images[chosen], maps, titles, evaluation.right[chosen].tolist())
+
+
+def class_heatmaps(classes: tuple[str, ...]) -> Figure:
+    means = np.zeros((len(classes), 48, 48))
+    return figures.class_heatmaps(means, means + 0.3, classes)
+
+
+DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
+    "class_bars": lambda classes: figures.class_bars(a_split(classes)),
+    "class_pies": lambda classes: figures.class_pies(a_split(classes)),
+    "augmentations": lambda classes: figures.augmentations(faces_of(40, classes), Augment(), 0),
+    "faces_per_class": lambda classes: figures.faces_per_class(faces_of(40, classes), 0),
+    "mean_faces": lambda classes: figures.mean_faces(faces_of(40, classes)),
+    "learning_curves": lambda classes: figures.learning_curves(a_history(len(classes))),
+    "confusion": lambda classes: figures.confusion(an_evaluation(classes).scores, classes),
+    "class_scores": lambda classes: figures.class_scores(an_evaluation(classes).scores),
+    "ten_predictions": lambda classes: figures.ten_predictions(an_evaluation(classes), 0),
+    "confident_mistakes": lambda classes: figures.confident_mistakes(an_evaluation(classes)),
+    "heatmaps": lambda classes: heatmaps(an_evaluation(classes)),
+    "class_heatmaps": class_heatmaps,
+}
+
+
+def texts(figure: Figure) -> list[Text]:
+    """The texts that are printed, laid out as `save` does."""
+    figure.draw_without_rendering()
+    figure.draw_without_rendering()
+    hidden: set[Text] = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not (axes.axison and low <= tick.get_loc() <= high):
+                    hidden |= {tick.label1, tick.label2}
+    found: list[Text] = figure.findobj(Text)
+    return [text for text in found if text.get_text().strip() and text.get_visible() and text not in hidden]
+
+
+@pytest.mark.parametrize("classes", [SEVEN, MANY], ids=["seven", "many"])
+@pytest.mark.parametrize("name", DRAW)
+def test_words_stay_inside_and_apart(name: str, classes: tuple[str, ...]) -> None:
+    figure = DRAW[name](classes)
+    printed = texts(figure)
+    assert printed
+    upright = [text for text in printed if not text.get_rotation() % 90]
+    boxes = {text: Text.get_window_extent(text) for text in printed}
+    width, height = figure.bbox.size
+    for text, box in boxes.items():
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, f"{text.get_text()!r} is cut off: {box} in {width} x {height}"
+    for one, other in combinations(upright, 2):
+        both = boxes[one].padded(-1).overlaps(boxes[other].padded(-1))
+        assert not both, f"{one.get_text()!r} lies over {other.get_text()!r}"
+
+
+def test_bars_carry_their_counts() -> None:
+    split = a_split(SEVEN)
+    for axes, faces in zip(figures.class_bars(split).axes, split.parts().values(), strict=True):
+        assert [text.get_text() for text in axes.texts] == [str(count) for count in faces.counts()]
+        assert [bar.get_width() for bar in axes.patches] == faces.counts().tolist()
+
+
+def test_a_part_without_faces_has_no_panel() -> None:
+    split = Split(faces_of(20, SEVEN), faces_of(0, SEVEN), faces_of(20, SEVEN), "made up")
+    assert len(figures.class_bars(split).axes) == len(figures.class_pies(split).axes) == 2
+
+
+def test_pies_show_shares_and_merge_what_is_small() -> None:
+    pie = figures.class_pies(a_split(TWO)).axes[0]
+    assert [text.get_text() for text in pie.texts if text.get_text()] == ["yes\n50 %", "no\n50 %"]
+    merged = [text.get_text() for text in figures.class_pies(a_split(MANY)).axes[0].texts]
+    assert any(text.startswith("6 others") for text in merged)
+
+
+@pytest.mark.parametrize("draw", [figures.mean_faces, lambda faces: figures.faces_per_class(faces, 0)])
+def test_no_faces_is_said_in_words(draw: Callable[[Dataset], Figure]) -> None:
+    assert "no faces" in texts(draw(faces_of(0, SEVEN)))[0].get_text()
+
+
+def test_best_epoch_is_the_lowest_validation_loss() -> None:
+    loss, accuracy, _ = figures.learning_curves(a_history()).axes
+    assert "1.000, epoch 4" in loss.get_title("left")
+    assert "32.0 %" in accuracy.get_title("left")
+
+
+def test_a_rate_that_ends_at_zero_can_be_drawn() -> None:
+    history = [Epoch(i, 1.0, 0.5, 1.0, 0.5, 0.1 * (3 - i), 1.0, 900.0) for i in (1, 2, 3)]
+    assert texts(figures.learning_curves(history))
+
+
+def test_confusion_counts_and_contrast() -> None:
+    scores = an_evaluation(TWO, wrong=6).scores
+    cells = {text.get_text(): text.get_color() for text in figures.confusion(scores, TWO).axes[0].texts}
+    assert cells == {"90 %\n27": "white", "10 %\n3": "#222222"}
+
+
+def frames(figure: Figure) -> list[str]:
+    """The frame colour of each face that is shown."""
+    return [to_hex(axes.spines["top"].get_edgecolor()).upper() for axes in figure.axes if axes.images]
+
+
+def test_ten_predictions_are_five_green_and_five_red() -> None:
+    figure = figures.ten_predictions(an_evaluation(SEVEN), 0)
+    assert frames(figure) == [RIGHT] * 5 + [WRONG] * 5
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title[0] for title in titles] == ["✓"] * 5 + ["✗"] * 5
+    for title in titles:
+        answer, label = title[2:].split(",")[0], title.split("label: ")[1]
+        assert (answer == label) == (title[0] == "✓")
+
+
+@pytest.mark.parametrize(("wrong", "expected"), [(2, 5 * [RIGHT] + 2 * [WRONG]), (0, 5 * [RIGHT]), (60, 5 * [WRONG])])
+def test_fewer_predictions_where_there_are_fewer(wrong: int, expected: list[str]) -> None:
+    assert frames(figures.ten_predictions(an_evaluation(SEVEN, wrong=wrong), 0)) == expected
+
+
+def test_mistakes_are_the_surest_ones_in_order() -> None:
+    titles = [axes.get_title() for axes in figures.confident_mistakes(an_evaluation(SEVEN)).axes]
+    shares = [int(title.split(", ")[1].removesuffix(" %")) for title in titles]
+    assert len(titles) == 24
+    assert shares == sorted(shares, reverse=True)
+    flawless = figures.confident_mistakes(an_evaluation(SEVEN, wrong=0))
+    assert texts(flawless)[0].get_text() == "No mistakes among 60 faces."
+
+
+def test_heatmaps_are_framed_by_right_and_wrong() -> None:
+    assert frames(heatmaps(an_evaluation(SEVEN))) == [WRONG] * 8 + [RIGHT] * 8
+
+
+def test_same_seed_same_picture() -> None:
+    faces = faces_of(40, SEVEN)
+    one, same, other = (figures.augmentations(faces, Augment(), seed).axes[0].images[0] for seed in (3, 3, 4))
+    assert np.array_equal(one.get_array(), same.get_array())
+    assert not np.array_equal(one.get_array(), other.get_array())
+
+
+def test_classes_have_colours_of_their_own() -> None:
+    assert len({class_colour(k) for k in range(32)}) == 32
+
+
+def test_save_writes_a_png_and_nothing_else(tmp_path: Path) -> None:
+    figures.save(figures.mean_faces(faces_of(8, TWO)), tmp_path / "figures" / "mean_faces.png")
+    with Image.open(tmp_path / "figures" / "mean_faces.png") as image:
+        assert image.format == "PNG"
+        assert round(image.info["dpi"][0]) == 150
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mean_faces.png"]

@@ -1,0 +1,287 @@
+"""The page: whole in one file, true to what lies in the folder, safe against what the data are called."""
+
+import base64
+import json
+import re
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_figures import SEVEN, a_history, an_evaluation, faces_of
+
+from mien import atomic
+from mien.data.dataset import Split
+from mien.errors import DataError
+from mien.evaluate.evaluation import write_evaluation
+from mien.evaluate.metrics import score
+from mien.models.files import MODEL_FILE, model_digest
+from mien.report.content import ALL_FIGURES, DATA_FIGURES, HEAT_FIGURES, ReportData, collect
+from mien.report.page import render, write_report
+from mien.report.words import confusions, summary, variations
+from mien.train.augment import Augment
+from mien.train.recipes import CLASSIC
+from mien.train.run import describe
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
+SCRIPT = "<script>alert(1)</script>"
+OUTCOME = {"model": {"architecture": "classic", "parameters": 684999}, "ended": "stopped early"}
+
+
+def a_config(classes: tuple[str, ...] = SEVEN, path: str = "data") -> dict[str, Any]:
+    split = Split(faces_of(70, classes, 0), faces_of(15, classes, 1), faces_of(14, classes, 2), "drawn 70/15/15")
+    return {
+        "recipe": asdict(CLASSIC),
+        "seed": 3,
+        "device": "cpu",
+        "data": describe(split, path),
+        "versions": {"mien": "0.1.0", "torch": "2.13.0"},
+        "command": f"mien train --data {path}",
+    } | OUTCOME
+
+
+def write_run(folder: Path, config: dict[str, Any]) -> Path:
+    atomic.write_json(folder / "config.json", config)
+    rows = [asdict(epoch) for epoch in a_history()]
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    (folder / "history.csv").write_text("\n".join(lines))
+    (folder / MODEL_FILE).write_bytes(b"weights")
+    return folder
+
+
+def write_scores(folder: Path, model: str, split: str = "test", **extra: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    evaluation = replace(an_evaluation(SEVEN), model=model, data="data", split=split)
+    write_evaluation(evaluation, folder, command="mien evaluate", **extra)
+    return folder
+
+
+def write_figures(folder: Path, names: tuple[str, ...] = ALL_FIGURES) -> None:
+    for name in names:
+        atomic.write_bytes(folder / "figures" / f"{name}.png", PNG)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder with all there can be."""
+    folder = write_run(tmp_path / "run", a_config())
+    write_scores(folder, str(folder), model_sha256=model_digest(folder))
+    write_figures(folder)
+    return folder
+
+
+def page_of(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+class Reader(HTMLParser):
+    """Checks that tags are balanced; keeps ids, links and sources."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.hrefs: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.ids += [found["id"]] if "id" in found else []
+        self.hrefs += [found["href"]] if "href" in found else []
+        self.sources += [found["src"]] if "src" in found else []
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert not reader.open
+    return reader
+
+
+def test_one_file_that_fetches_nothing(run: Path) -> None:
+    page = page_of(run)
+    reader = read(page)
+    assert len(reader.sources) == len(ALL_FIGURES)
+    assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
+    assert all(href.startswith("#") and href[1:] in reader.ids for href in reader.hrefs)
+    assert not re.search(r"<script|<link|@import|url\(|https?://", page)
+
+
+def test_it_says_what_was_measured(run: Path) -> None:
+    page = page_of(run).replace("\u00a0", " ").replace("&nbsp;", " ")
+    metrics = json.loads((run / "metrics.json").read_text())
+    for said in (
+        "30 of 60 test faces: <strong>50.0 %</strong>",
+        "37.7 % to 62.3 %",
+        f"{metrics['macro_f1']:.3f}",
+        "epoch 4: validation loss 1.000",
+        "684,999",
+        "classic, seed 3",
+        metrics["model_sha256"],
+        "mien train --data data",
+        "mien evaluate",
+        "2.13.0",
+    ):
+        assert said in page, said
+    assert "are not here yet" not in page
+
+
+@pytest.mark.parametrize(
+    ("present", "absent"),
+    [
+        ("metrics", "mien evaluate --model"),
+        ("figures", "mien explore --data data"),
+        ("figures", "mien explain --model"),
+    ],
+)
+def test_what_is_missing_names_its_command(run: Path, present: str, absent: str) -> None:
+    assert absent not in page_of(run)
+    if present == "metrics":
+        (run / "metrics.json").unlink()
+        for path in (run / "figures").iterdir():
+            path.unlink()
+    else:
+        for name in (*DATA_FIGURES, *HEAT_FIGURES):
+            (run / "figures" / f"{name}.png").unlink()
+    page = page_of(run)
+    assert absent in page
+    read(page)
+
+
+def test_not_evaluated_yet(run: Path) -> None:
+    (run / "metrics.json").unlink()
+    page = page_of(run)
+    assert "Not evaluated yet. In the epoch that was kept, number 4, it named 32.0" in page
+
+
+def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
+    config = a_config((SCRIPT, '"><img src=x onerror=alert(1)>'), path=SCRIPT)
+    folder = write_run(tmp_path / "run", config | {"command": SCRIPT})
+    page = page_of(folder)
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+    assert read(page).sources == []
+
+
+def test_a_path_that_is_not_utf8_is_no_obstacle(tmp_path: Path) -> None:
+    assert "?data" in page_of(write_run(tmp_path / "run", a_config(path="\udcffdata")))
+
+
+def test_drawn_faces_are_named_as_such(run: Path) -> None:
+    warning = "Trained on drawn faces, not on photographs."
+    assert warning not in page_of(run)
+    config = a_config()
+    config["data"]["note"] = "drawn faces, not photographs; data: drawn"
+    write_run(run, config)
+    page = page_of(run)
+    assert warning in page
+    assert "This page holds pictures of faces." not in page
+
+
+def test_scores_on_val_come_with_a_warning(run: Path) -> None:
+    write_scores(run, str(run), split="val")
+    assert "The scores are of val faces." in page_of(run)
+
+
+def test_an_evaluation_takes_the_training_from_the_models_run(run: Path, tmp_path: Path) -> None:
+    folder = write_scores(tmp_path / "evaluation", str(run / MODEL_FILE), model_sha256=model_digest(run))
+    page = collect(folder)
+    assert page.recipe["learning rate"] == "0.001"
+    assert page.counts is not None
+    assert page.counts.rows[-1] == ("all", "70", "15", "14", "99", "100 %")
+    assert set(page.figures) == {*DATA_FIGURES, "learning_curves"}
+
+
+def test_an_exported_model_knows_its_run(run: Path, tmp_path: Path) -> None:
+    folder = write_scores(tmp_path / "evaluation", "emotion_model.h5", model_sha256="0", notes={"run": str(run)})
+    assert collect(folder).recipe
+
+
+def test_a_run_that_holds_another_model_now_is_not_mixed_in(run: Path, tmp_path: Path) -> None:
+    folder = write_scores(tmp_path / "evaluation", str(run), model_sha256="0")
+    assert not collect(folder).recipe
+    assert "not recorded beside it" in page_of(folder)
+    write_scores(run, "other.h5", model_sha256="0")
+    assert "other.h5, which is not the model whose training is told here" in page_of(run)
+
+
+def test_a_run_that_broke_off(tmp_path: Path) -> None:
+    config = {key: value for key, value in a_config().items() if key not in OUTCOME}
+    page = page_of(write_run(tmp_path / "run", config))
+    assert "had not ended when this page was written" in page
+
+
+def test_figures_alone_make_a_page(tmp_path: Path) -> None:
+    write_figures(tmp_path, DATA_FIGURES)
+    page = page_of(tmp_path)
+    assert "The data, before any training." in page
+    assert f"mien train --data DATA --out {tmp_path}" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", "{", "config.json: cannot be read"),
+        ("config.json", "[]", "train again"),
+        ("config.json", "{}", "config.json: lacks 'data'; train again"),
+        ("config.json", '{"data": {"counts": 3, "classes": []}}', "train again"),
+        ("metrics.json", "{", "evaluate the model again"),
+        ("metrics.json", "[]", "evaluate the model again"),
+        ("metrics.json", '{"n": 3}', "metrics.json: lacks 'accuracy_ci95'; evaluate the model again"),
+        ("history.csv", "epoch,loss\n1,x", "history.csv: not a training history"),
+        ("figures/confusion.png", "GIF89a", "confusion.png: not a PNG picture; draw it again"),
+    ],
+)
+def test_damaged_files_are_named(run: Path, name: str, content: str, said: str) -> None:
+    (run / name).write_text(content)
+    with pytest.raises(DataError, match=re.escape(said)) as raised:
+        write_report(run)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_empty_folder_has_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing to report here; train"):
+        write_report(tmp_path)
+
+
+def test_a_page_of_given_values() -> None:
+    page = render(ReportData("by hand", lead="12 % of it", figures={"confusion": PNG}))
+    assert "12\u00a0% of it" in page
+    assert len(read(page).sources) == 1
+
+
+def test_summary_names_the_best_the_worst_and_the_confusions() -> None:
+    classes = ("fear", "happy", "sad")
+    labels = np.repeat([0, 1, 2], (100, 200, 50))
+    answers = np.concatenate([np.repeat([0, 2], (73, 27)), np.repeat([1, 0], (190, 10)), np.repeat([2, 1], (48, 2))])
+    sentences = summary(score(np.eye(3)[answers], labels, classes), classes)
+    assert sentences[0].startswith("Best recognised: happy (F1 0.97)")
+    assert sentences[1].startswith("In between: fear (F1 0.80)")
+    assert sentences[2].startswith("Hardest: sad (F1 0.77)")
+    assert sentences[3].startswith("27 % of fear faces (27 of 100) are called sad; 5 % of happy faces")
+    assert sentences[4] == "Few faces here, so take the figures as rough: sad (50)."
+
+
+def test_summary_of_perfect_answers() -> None:
+    scores = score(np.eye(2)[[0, 1]], np.array([0, 1]), ("no", "yes"))
+    assert "No face was mistaken." in summary(scores, ("no", "yes"))
+    assert confusions(scores, ("no", "yes")) == []
+
+
+def test_confusions_of_few_faces_do_not_come_first() -> None:
+    labels = np.repeat([0, 1], (2, 1000))
+    answers = np.concatenate([[0, 1], np.repeat([1, 0], (600, 400))])
+    first = confusions(score(np.eye(2)[answers], labels, ("a", "b")), ("a", "b"))[0]
+    assert (first.truth, first.count) == ("b", 400)
+
+
+def test_augmentation_in_words() -> None:
+    assert variations(Augment()) == "rotation ±15°, zoom ±10 %, shear ±0.2, mirrored or not, brightness 70 % to 130 %"
+    assert variations(Augment(0, 0, 0, 0, False, (1, 1))) == "nothing is varied"
