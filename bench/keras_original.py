@@ -108,7 +108,7 @@ class Stopwatch(keras.callbacks.Callback):
             self.images += self.sizes[batch]
         if self.done == self.warmup + self.steps:
             self.seconds = time.perf_counter() - self.start
-            self.model.stop_training = True
+            self.model.stop_training = True  # pyrefly: ignore[missing-attribute]
 
 
 class EpochLines(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' batches are small: t
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np  # noqa: E402
+import numpy as np
 import pytest
 from PIL import Image
 

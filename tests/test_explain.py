@@ -6,16 +6,17 @@ import torch
 
 from mien.explain.gradcam import grad_cam, mean_maps
 from mien.models.model import Model
-from mien.models.networks import NETWORKS, build
+from mien.models.networks import NETWORKS, Classic, build
 
 
 def bright_spot_model() -> Model:
     """A classic network whose first logit grows with brightness anywhere."""
-    network = build("classic", 2)
+    network = Classic(2)
     with torch.no_grad():
-        for block in network.blocks:
-            block[0].weight.zero_()
-            block[0].weight[0, 0, 1, 1] = 1
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.weight.zero_()
+                module.weight[0, 0, 1, 1] = 1
         network.dense.weight.zero_()
         network.dense.weight[0, :36] = 1
         network.head.weight[0, 0] = 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
@@ -115,7 +116,7 @@ def test_bars_carry_their_counts() -> None:
     split = a_split(SEVEN)
     for axes, faces in zip(figures.class_bars(split).axes, split.parts().values(), strict=True):
         assert [text.get_text() for text in axes.texts] == [str(count) for count in faces.counts()]
-        assert [bar.get_width() for bar in axes.patches] == faces.counts().tolist()
+        assert [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)] == faces.counts().tolist()
 
 
 def test_a_part_without_faces_has_no_panel() -> None:
@@ -187,9 +188,10 @@ def test_heatmaps_are_framed_by_right_and_wrong() -> None:
 
 def test_same_seed_same_picture() -> None:
     faces = faces_of(40, SEVEN)
-    one, same, other = (figures.augmentations(faces, Augment(), seed).axes[0].images[0] for seed in (3, 3, 4))
-    assert np.array_equal(one.get_array(), same.get_array())
-    assert not np.array_equal(one.get_array(), other.get_array())
+    pictures = [figures.augmentations(faces, Augment(), seed).axes[0].images[0] for seed in (3, 3, 4)]
+    one, same, other = (np.asarray(picture.get_array()) for picture in pictures)
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
 
 
 def test_classes_have_colours_of_their_own() -> None:

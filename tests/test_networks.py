@@ -7,29 +7,29 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mien.errors import UsageError
-from mien.models.networks import NETWORKS, build
+from mien.models.networks import NETWORKS, Network, build
 
 FACES = torch.rand(6, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
 
 
 @pytest.fixture(params=list(NETWORKS))
-def network(request: pytest.FixtureRequest) -> torch.nn.Module:
+def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(0)
     return build(request.param, 7)
 
 
-def test_an_untrained_network_knows_nothing(network: torch.nn.Module) -> None:
+def test_an_untrained_network_knows_nothing(network: Network) -> None:
     assert cross_entropy(network(FACES), LABELS).item() == pytest.approx(math.log(7), abs=1e-5)
 
 
-def test_every_weight_gets_a_gradient(network: torch.nn.Module) -> None:
+def test_every_weight_gets_a_gradient(network: Network) -> None:
     torch.nn.init.normal_(network.head.weight)  # at its start, zero, the head passes nothing back
     cross_entropy(network(FACES), LABELS).backward()
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in network.parameters())
 
 
-def test_a_faces_answer_does_not_depend_on_its_batch_mates(network: torch.nn.Module) -> None:
+def test_a_faces_answer_does_not_depend_on_its_batch_mates(network: Network) -> None:
     torch.nn.init.normal_(network.head.weight)
     network(FACES)  # moves the batch norm's statistics
     network.eval()
@@ -37,7 +37,7 @@ def test_a_faces_answer_does_not_depend_on_its_batch_mates(network: torch.nn.Mod
         assert torch.allclose(network(FACES)[2], network(FACES[2:3])[0], atol=1e-5)
 
 
-def test_one_batch_can_be_learned_by_heart(network: torch.nn.Module) -> None:
+def test_one_batch_can_be_learned_by_heart(network: Network) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(60):
         loss = cross_entropy(network(FACES), LABELS)

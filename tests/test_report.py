@@ -230,7 +230,8 @@ def test_figures_alone_make_a_page(tmp_path: Path) -> None:
     [
         ("config.json", "{", "config.json: cannot be read"),
         ("config.json", "[]", "train again"),
-        ("config.json", "{}", "config.json: lacks 'data'; train again"),
+        ("config.json", "{}", "config.json: cannot be read (not a JSON object with fields)"),
+        ("config.json", '{"recipe": {}}', "config.json: lacks 'data'; train again"),
         ("config.json", '{"data": {"counts": 3, "classes": []}}', "train again"),
         ("metrics.json", "{", "evaluate the model again"),
         ("metrics.json", "[]", "evaluate the model again"),

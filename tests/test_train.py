@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,10 +47,16 @@ def test_same_seed_same_weights_bit_for_bit() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"optimizer": "sgd", "rate": 0.02}, {"schedule": "onecycle"}, {"average": 0.9}, {"smoothing": 0.1}, {"balance": "sqrt"}],
+    [
+        {"optimizer": "sgd", "rate": 0.02},
+        {"schedule": "onecycle"},
+        {"average": 0.9},
+        {"smoothing": 0.1},
+        {"balance": "sqrt"},
+    ],
     ids=str,
 )
-def test_every_setting_takes_part(change: dict[str, object]) -> None:
+def test_every_setting_takes_part(change: dict[str, Any]) -> None:
     """A setting that is read nowhere would leave the weights as they are without it."""
     assert not same_weights(run(replace(SHORT, **change)).model, run().model)
 
@@ -142,7 +149,9 @@ def test_a_class_without_faces_does_no_harm() -> None:
 def test_the_last_small_batch_is_trained_on_too() -> None:
     faces: Dataset = random_faces(33, CLASSES)
     seen: list[int] = []
-    train(replace(SHORT, epochs=1), faces, faces, 0, "cpu", Listener(on_step=lambda progress: seen.append(progress.seen)))
+    train(
+        replace(SHORT, epochs=1), faces, faces, 0, "cpu", Listener(on_step=lambda progress: seen.append(progress.seen))
+    )
     assert seen[-1] == 33
 
 

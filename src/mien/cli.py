@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from mien.errors import MienError, UsageError
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from mien.data.dataset import Split
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mien.train.recipes import Recipe
     from mien.train.trainer import Epoch, Listener, Progress
 
-Data = Annotated[Path, tyro.conf.arg(aliases=["--data_dir"])]
-ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model_path"])]
+Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
+ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
 Flag = tyro.conf.FlagCreatePairsOff
 Part = Literal["train", "val", "test"]
 
@@ -118,9 +118,9 @@ def train(
     """
     from mien.models.files import MODEL_FILE, check_suffix, write_model
     from mien.report.draw import draw_training
+    from mien.report.text import training_text
     from mien.train.recipes import adjust, find_recipe
     from mien.train.run import Start, free_folder, train_run
-    from mien.report.text import training_text
     from mien.train.trainer import with_notes
 
     chosen = adjust(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)

@@ -42,8 +42,8 @@ class Dataset:
 
     def digest(self) -> str:
         """SHA-256 over pixels and labels: equal for equal data in equal order."""
-        sha = hashlib.sha256(np.ascontiguousarray(self.images))
-        sha.update(np.ascontiguousarray(self.labels))
+        sha = hashlib.sha256(self.images.tobytes())
+        sha.update(self.labels.tobytes())
         sha.update("\n".join(self.classes).encode())
         return sha.hexdigest()
 

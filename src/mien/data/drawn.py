@@ -7,14 +7,16 @@ in its seven classes: never to be mixed with photographs, and worth nothing as a
 Expressions are made as faces make them, from the action units of the Facial Action Coding System (Ekman &
 Friesen 1978; Ekman, Friesen & Hager 2002), put together as its emotion tables do (EMFACS, Friesen & Ekman
 1983): `_EXPRESSIONS` says which units an expression uses, `_MOVES` what each unit moves. People differ
-(`_Person`), so do heads, lamps and cameras (`_View`), and many a face shows little of what it is labelled.
+(`_Person`), so do poses, lamps and cameras (`_View`), and many a face shows little of what it is labelled.
 
-Lengths are pixels of a canvas four times as fine as the picture; x goes right, y down, from mid-face.
+Points are complex numbers, `x + 1j * y`, in pixels of a canvas four times as fine as the picture: x goes
+right, or outwards where a thing is drawn on both sides; y goes down; mid-face is 0. So turning a head is
+a product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,21 +30,21 @@ from mien.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Points = NDArray[np.float64]  # [N, 2]
-    Moves = dict[str, NDArray[np.float64]]  # name in _MOVES -> [2]: left, right
+    Points = NDArray[np.complex128]  # [N]
+    Moves = dict[str, list[float]]  # name in _MOVES -> right, left, mean of both
 
 SIZE = 48
 _FINE = 4
 _CANVAS = SIZE * _FINE
-_EVEN = 160  # of a shade that neither lightens nor darkens; 255 is 1.6 times as light
 
 # FER-2013's faces in a class, its three parts together; of disgust twice its share, or a small set had none.
-_FREQUENCY = {"angry": 4953, "disgust": 1094, "fear": 5121, "happy": 8989, "neutral": 6198, "sad": 6077,
-              "surprise": 4002}  # fmt: skip
-_COPY_EVERY = 50  # files; one of so many is a copy of an earlier one ...
+_FREQUENCY = {
+    "angry": 4953, "disgust": 2 * 547, "fear": 5121, "happy": 8989, "neutral": 6198, "sad": 6077, "surprise": 4002,
+}  # fmt: skip
+_COPY_EVERY = 50  # faces; one of so many is a copy of an earlier one ...
 _CONFLICT_EVERY = 3  # copies; ... and one of so many copies lies in another class
 
-# Action units that an expression shows, and those that it shows in half of its faces.
+# The action units that an expression shows, and those that half of its faces show too.
 _EXPRESSIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "angry": ((4, 5, 7, 23), (10, 17)),
     "disgust": ((9, 10), (15, 16, 17, 25)),
@@ -53,38 +55,49 @@ _EXPRESSIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "surprise": ((1, 2, 5, 25, 26), (27,)),
 }
 
-# What a unit moves at full strength. Lengths in canvas pixels, down and outwards positive; the rest are shares.
+# What a unit moves at full strength: pixels of the canvas, down (y) or outwards (x) positive; the rest are shares.
 _MOVES: dict[str, dict[int, float]] = {
-    "brow inner y": {1: -13, 2: -5, 4: 8, 9: 6},
-    "brow middle y": {1: -4, 2: -11, 4: 5, 9: 5},
-    "brow outer y": {2: -11, 4: 1, 1: 1.5, 6: 1},
-    "brow inner x": {4: -5, 9: -2},
-    "upper lid y": {5: -4.5, 6: 1, 7: 1.5, 9: 2, 12: 0.5},
+    "brow inner y": {1: -13, 2: -5, 4: 11, 9: 6},
+    "brow middle y": {1: -4, 2: -11, 4: 7, 9: 5},
+    "brow outer y": {1: 2, 2: -11, 6: 1},
+    "brow inner x": {4: -5, 9: -3},
+    "upper lid y": {5: -4.5, 6: 1, 7: 2, 9: 2, 12: 0.5},
     "lower lid y": {5: 1, 6: -3.5, 7: -3.5, 9: -2.5},
     "nose wing y": {9: -4.5, 10: -2},
-    "cheek y": {6: -7, 12: -3, 9: -3},
-    "corner x": {12: 9, 20: 9, 10: 2, 23: -5, 26: -4, 27: -6},
-    "corner y": {12: -11, 15: 9, 20: 3, 26: 3, 27: 7, 17: 1},
-    "upper lip y": {9: -4, 10: -7, 25: -3, 27: -2, 12: -1, 17: -2},
-    "lower lip y": {25: 4, 26: 12, 27: 13, 16: 5, 12: 1, 17: -3, 10: 1},
-    "jaw y": {26: 6, 27: 9, 17: -2},
-    "lips": {23: -0.55, 12: -0.15, 20: -0.25, 27: -0.1, 17: -0.1},
-    "teeth": {12: 8, 10: 5, 20: 6, 16: 2},
-    "frown": {4: 1, 9: 0.5},
-    "forehead": {1: 0.5, 2: 0.6},
-    "crow's feet": {6: 1, 7: 0.2},
-    "nose wrinkles": {9: 1, 10: 0.2},
-    "fold": {6: 0.2, 9: 0.6, 10: 0.7, 12: 0.7, 20: 0.2},
-    "mouth frown": {15: 1, 17: 0.4},
-    "chin": {17: 1, 15: 0.3},
+    "cheek y": {6: -7, 9: -3, 12: -3},
+    "corner x": {10: 2, 12: 9, 20: 9, 23: -5, 26: -4, 27: -6},
+    "corner y": {12: -11, 15: 9, 17: 1, 20: 3, 26: 3, 27: 7},
+    "upper lip y": {9: -4, 10: -7, 12: -1, 17: -2, 25: -3, 27: -2},
+    "lower lip y": {10: 1, 12: 1, 16: 5, 17: -3, 25: 4, 26: 12, 27: 13},
+    "jaw y": {17: -2, 26: 6, 27: 9},
+    "fuller lips": {12: -0.15, 17: -0.1, 20: -0.25, 23: -0.55, 27: -0.1},
+    "teeth": {10: 5, 12: 8, 16: 2, 20: 6},
+    "frown": {4: 0.5, 9: 0.3},
+    "forehead lines": {1: 0.15, 2: 0.15},
+    "eye corner lines": {6: 0.4, 7: 0.1},
+    "nose wrinkles": {9: 0.4, 10: 0.1},
+    "nose fold": {6: 0.1, 9: 0.2, 10: 0.25, 12: 0.25, 20: 0.1},
+    "mouth corner fold": {15: 0.3, 17: 0.1},
+    "chin": {15: 0.05, 17: 0.15},
 }
 _UNITS = sorted({unit for moved in _MOVES.values() for unit in moved})
-_SIDES = (-1, 1)
+_MOVE_TABLE = np.array([[moved.get(unit, 0.0) for unit in _UNITS] for moved in _MOVES.values()])
+_RIGHT, _LEFT, _MEAN = range(3)
+
+_WHITE = 255
+_EVEN = 160  # of a soft shade: neither lightens nor darkens; white lightens by 1.6
+_ACROSS = np.linspace(-1, 1, 21)
+_ARCH = 1 - _ACROSS**2
+_CIRCLE = np.exp(np.linspace(0, 2j * np.pi, 18))
+_HEAD = np.exp(np.linspace(-1j * np.pi, 1j * np.pi, 48))
+_WAY = np.linspace(0, 1, 9)
+_THROUGH = np.stack([(1 - _WAY) * (1 - 2 * _WAY), 4 * _WAY * (1 - _WAY), _WAY * (2 * _WAY - 1)], 1) + 0j
+_PIXELS = np.add.outer(1j * (np.arange(SIZE) + 0.5), np.arange(SIZE) + 0.5) * _FINE
 
 
 @dataclass(frozen=True)
 class _Person:
-    """One person's looks: lengths in canvas pixels, tones in gray levels, the rest in shares."""
+    """One person's looks: lengths in pixels of the canvas, tones in gray levels, sizes and strengths in shares."""
 
     width: float
     height: float
@@ -93,7 +106,6 @@ class _Person:
     age: float
     eye_x: float
     eye: float
-    tilt: float
     iris: float
     lashes: float
     brow: float
@@ -112,25 +124,23 @@ class _Person:
     fall: float
     bald: bool
     beard: float
-    moustache: bool
     glasses: float
 
 
 def _person(rng: np.random.Generator) -> _Person:
     """Somebody."""
     between, chance = rng.uniform, lambda share: bool(rng.random() < share)
-    skin, long = between(88, 222), chance(0.4)
+    long = chance(0.45)
     return _Person(
-        width=between(57, 69), height=between(84, 95), jaw=between(0.62, 0.92), skin=skin, age=between(0, 1) ** 2,
-        eye_x=between(27, 33), eye=between(0.85, 1.2), tilt=between(-2, 2), iris=between(20, 90), lashes=between(2, 4),
-        brow=between(3.5, 9), brow_y=between(-45, -39), nose=between(10, 17), nose_y=between(17, 27),
-        mouth=between(20, 28), mouth_y=between(46, 53), lips=between(0.6, 1.4),
-        hair=rng.choice((between(15, 55), between(55, 110), between(150, 225)), p=(0.55, 0.25, 0.2)),
-        volume=between(4, 12) + 10 * chance(0.2), curl=between(1.5, 4) * chance(0.3),
-        hairline=between(-76, -58), parting=between(-0.6, 0.6), fringe=between(2, 9),
-        fall=between(45, 110) if long else between(-30, 0), bald=not long and chance(0.12),
-        beard=between(0.45, 0.9) * (not long and chance(0.25)), moustache=not long and chance(0.15),
-        glasses=between(1.5, 4) * chance(0.16),
+        width=between(57, 69), height=between(84, 94), jaw=between(0.62, 0.9), skin=between(105, 215),
+        age=between(0, 1) ** 2, eye_x=between(27, 33), eye=between(0.9, 1.25), iris=between(15, 80),
+        lashes=between(2, 4.5), brow=between(3.5, 8.5), brow_y=between(-46, -40), nose=between(10, 17),
+        nose_y=between(17, 26), mouth=between(20, 28), mouth_y=between(46, 53), lips=between(0.6, 1.4),
+        hair=between(*((15, 50), (50, 110), (150, 220))[rng.choice(3, p=(0.55, 0.27, 0.18))]),
+        volume=between(4, 11) + 9 * chance(0.25), curl=between(0.02, 0.06) * chance(0.3),
+        hairline=between(-76, -60), parting=between(-0.7, 0.7), fringe=between(2, 9),
+        fall=between(55, 120) if long else -10, bald=not long and chance(0.12),
+        beard=between(0.3, 0.9) * (not long and chance(0.35)), glasses=between(1.5, 4) * chance(0.15),
     )  # fmt: skip
 
 
@@ -138,12 +148,10 @@ def _person(rng: np.random.Generator) -> _Person:
 class _View:
     """How a head is held, lit and taken: pixels of the canvas, radians, shares; blur and noise of the picture."""
 
-    x: float
-    y: float
+    middle: complex
     scale: float
     roll: float
-    turn: float
-    nod: float
+    turn: complex
     lamp: float
     relief: float
     contrast: float
@@ -151,75 +159,84 @@ class _View:
     blur: float
     noise: float
 
-    def place(self, points: Points, width: float, near: float) -> list[tuple[float, float]]:
-        """Points of the face [N, 2] on the canvas; a turn moves what is `near` (mid-face 1, its edge 0) most."""
-        x, y = points[:, 0], points[:, 1]
-        depth = near * (1 - np.minimum(1, (x / width) ** 2))
-        x, y = x + depth * self.turn, y + depth * self.nod
-        cos, sin = self.scale * np.cos(self.roll), self.scale * np.sin(self.roll)
-        across, down = x * cos - y * sin + self.x, x * sin + y * cos + self.y
-        return list(zip(across.tolist(), down.tolist(), strict=True))
-
 
 def _view(rng: np.random.Generator) -> _View:
     """A head held roughly upright, in some light, before some camera."""
-    middle = _CANVAS / 2
     return _View(
-        x=middle + rng.normal(0, 4), y=middle + rng.normal(0, 4), scale=rng.uniform(0.92, 1.14),
-        roll=rng.normal(0, 0.08), turn=rng.uniform(-13, 13), nod=rng.uniform(-5, 5),
-        lamp=rng.uniform(-np.pi, 0), relief=rng.uniform(0.1, 0.55), contrast=rng.uniform(0.6, 1.15),
-        exposure=rng.normal(0, 18), blur=rng.uniform(0, 0.8), noise=rng.uniform(2, 11),
+        middle=complex(*rng.normal(_CANVAS / 2, 4, 2)), scale=rng.uniform(0.98, 1.2), roll=rng.normal(0, 0.08),
+        turn=complex(rng.uniform(-12, 12), rng.uniform(-5, 5)), lamp=rng.uniform(-np.pi, 0),
+        relief=rng.uniform(0.15, 0.6), contrast=rng.uniform(0.8, 1.25), exposure=rng.normal(0, 14),
+        blur=rng.uniform(0, 0.7), noise=rng.uniform(1.5, 8),
     )  # fmt: skip
 
 
 class _Sheet:
-    """The canvas under the pen: tones, soft shades that multiply them, and where the body is at all."""
+    """The canvas: tones, soft shades that multiply them, and where the body is at all.
 
-    def __init__(self, person: _Person, view: _View) -> None:
-        self._width, self._view = person.width * 1.15, view
+    Shapes wait until `layers`, which puts all their points in place at once. `near` is how much of a turn
+    of the head a shape follows; `left` draws it on the other side.
+    """
+
+    def __init__(self) -> None:
         self._layers = [Image.new("L", (_CANVAS, _CANVAS), ground) for ground in (0, _EVEN, 0)]
         self._tone, self._shade, self._body = (ImageDraw.Draw(layer) for layer in self._layers)
+        self._waiting: list[tuple[Callable[..., None], Points, tuple[int, ...], float]] = []
 
-    def body(self, points: Points, tone: float) -> None:
-        """Fill part of the outline of head, hair and shoulders, which no turn moves."""
-        placed = self._view.place(points, self._width, 0)
-        self._tone.polygon(placed, int(tone))
-        self._body.polygon(placed, 255)
+    def body(self, points: Points, tone: float, left: int = _RIGHT) -> None:
+        """Fill part of the outline of the body, which no turn moves."""
+        self._wait(self._tone.polygon, points, (tone,), 0, left)
+        self._wait(self._body.polygon, points, (_WHITE,), 0, left)
 
-    def area(self, points: Points, tone: float, near: float = 1) -> None:
+    def area(self, points: Points, tone: float, left: int = _RIGHT, near: float = 1) -> None:
         """Fill a polygon."""
-        self._tone.polygon(self._view.place(points, self._width, near), int(tone))
+        self._wait(self._tone.polygon, points, (tone,), near, left)
 
-    def line(self, points: Points, tone: float, width: float, near: float = 1) -> None:
+    def line(self, points: Points, tone: float, width: float, left: int = _RIGHT, near: float = 1) -> None:
         """Draw a line through points."""
-        self._tone.line(self._view.place(points, self._width, near), int(tone), max(1, round(width)))
+        self._wait(self._tone.line, points, (tone, width), near, left)
 
-    def soft(self, points: Points, light: float, near: float = 1) -> None:
+    def soft(self, points: Points, light: float, left: int = _RIGHT, near: float = 1) -> None:
         """Lighten (above 1) or darken (below 1) a polygon, with soft borders."""
-        self._shade.polygon(self._view.place(points, self._width, near), int(min(255, light * _EVEN)))
+        self._wait(self._shade.polygon, points, (light * _EVEN,), near, left)
 
-    def crease(self, points: Points, light: float, width: float) -> None:
+    def crease(self, points: Points, light: float, width: int, left: int = _RIGHT) -> None:
         """Lighten or darken a line, with soft borders."""
-        self._shade.line(self._view.place(points, self._width, 1), int(light * _EVEN), round(width))
+        self._wait(self._shade.line, points, (light * _EVEN, width), 1, left)
 
-    def layers(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Tone in gray levels, shade as a factor, body as a share, each [48, 48]."""
+    def _wait(self, draw: Callable[..., None], points: Points, ink: tuple[float, ...], near: float, left: int) -> None:
+        whole = tuple(min(_WHITE, max(0, round(value))) for value in ink)
+        self._waiting.append((draw, -points.conj() if left else points, whole, near))
+
+    def layers(self, width: float, view: _View) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Tone in gray levels, shade as a factor, body as a share, each [48, 48], of a face so wide, seen so."""
+        ends = np.cumsum([len(points) for _, points, _, _ in self._waiting])
+        points = np.concatenate([points for _, points, _, _ in self._waiting])
+        near = np.repeat([near for _, _, _, near in self._waiting], np.diff(ends, prepend=0))
+        turned = points + view.turn * near * (1 - np.minimum(1, (points.real / width) ** 2))
+        placed = (turned * view.scale * np.exp(1j * view.roll) + view.middle).view(np.float64).tolist()
+        for end, (draw, shape, ink, _) in zip(ends.tolist(), self._waiting, strict=True):
+            draw(placed[2 * (end - len(shape)) : 2 * end], *ink)
         tone, shade, body = (layer.reduce(_FINE) for layer in self._layers)
         shade = shade.filter(ImageFilter.GaussianBlur(1))
-        return np.asarray(tone, float), np.asarray(shade, float) / _EVEN, np.asarray(body, float) / 255
+        return (
+            np.asarray(tone, np.float64),
+            np.asarray(shade, np.float64) / _EVEN,
+            np.asarray(body, np.float64) / _WHITE,
+        )
 
 
-def _curve(*knots: tuple[float, float]) -> Points:
-    """A smooth line [13, 2] from the first of three knots through the second to the third."""
-    start, middle, end = np.array(knots)
-    t = np.linspace(0, 1, 13)[:, None]
-    return (1 - t) ** 2 * start + 2 * t * (1 - t) * (2 * middle - (start + end) / 2) + t**2 * end
+def _points(*points: complex) -> Points:
+    return np.array(points, np.complex128)
 
 
-def _ellipse(x: float, y: float, across: float, down: float) -> Points:
-    """An ellipse [20, 2] by its middle and its half axes."""
-    angle = np.linspace(0, 2 * np.pi, 20)
-    return np.stack([x + across * np.cos(angle), y + down * np.sin(angle)], 1)
+def _curve(start: complex, middle: complex, end: complex) -> Points:
+    """A smooth line [9] from the first point through the second to the third."""
+    return _THROUGH @ _points(start, middle, end)
+
+
+def _ellipse(middle: complex, across: float, down: float) -> Points:
+    """An ellipse [18] by its middle and its half axes."""
+    return middle + across * _CIRCLE.real + 1j * down * _CIRCLE.imag
 
 
 def _between(upper: Points, lower: Points) -> Points:
@@ -228,249 +245,219 @@ def _between(upper: Points, lower: Points) -> Points:
 
 
 def _outline(person: _Person, drop: float, grow: float = 0) -> Points:
-    """The face's contour [48, 2], the chin lowered by `drop`, all of it `grow` further out."""
-    angle = np.linspace(-np.pi, np.pi, 48)
-    x, y = np.cos(angle), np.sin(angle)
-    low = np.maximum(0, y)
-    wide = np.sign(x) * np.abs(x) ** 0.85 * (1 - (1 - person.jaw) * low**2)
-    return np.stack([wide * (person.width + grow), y * (person.height + grow) + drop * low**2], 1)
+    """The face's contour [48] from ear over crown and ear to chin; the chin dropped, all of it grown."""
+    low = np.maximum(0, _HEAD.imag) ** 2
+    wide = np.sign(_HEAD.real) * np.abs(_HEAD.real) ** 0.85 * (1 - (1 - person.jaw) * low)
+    return wide * (person.width + grow) + 1j * (_HEAD.imag * (person.height + grow) + drop * low)
+
+
+def _crown(person: _Person) -> Points:
+    """The outer border of the hair [M], from temple to temple; curls make it wavy."""
+    crown = _outline(person, 0, person.volume)
+    crown = crown[crown.imag <= -25]
+    return crown * (1 + person.curl * np.sin(2.1 * np.arange(len(crown))))
 
 
 def _draw_head(sheet: _Sheet, person: _Person, move: Moves) -> None:
-    """Back hair, neck, ears and the bare face."""
-    skull = _outline(person, 0, person.volume * (not person.bald))
+    """Back hair, neck, ears, and the bare face, darker where it turns away."""
     if not person.bald:
-        above = skull[skull[:, 1] <= 0]
-        wave = 1 + person.curl / 60 * np.sin(np.arange(len(above)) * 2.1)[:, None]
-        right = above[-1] + [0, person.fall]
-        sheet.body(np.concatenate([above * wave, [right, right * [-1, 1]]]), person.hair * 0.85)
-    neck = person.width * 0.62
-    sheet.body(np.array([[-neck, 50], [neck, 50], [neck * 1.1, 130], [-neck * 1.1, 130]]), person.skin * 0.72)
-    for side in _SIDES:
+        long = person.fall > 0
+        end = person.width + person.volume * long + 1j * person.fall
+        inner = person.width * 0.5 + 1j * (person.fall + 8)
+        sheet.body(np.concatenate([_crown(person), _points(end, inner, -inner.conjugate(), -end.conjugate())]),
+                   person.hair * 0.8)  # fmt: skip
+    neck, drop = person.width * 0.62, move["jaw y"][_MEAN]
+    sheet.body(_points(-neck + 50j, neck + 50j, neck * 1.1 + 130j, -neck * 1.1 + 130j), person.skin * 0.66)
+    for left in (_RIGHT, _LEFT):
         if person.fall <= 0:
-            sheet.body(_ellipse(side * person.width, 2, 8, 17), person.skin * 0.8)
-    drop = move["jaw y"].mean()
+            sheet.body(_ellipse(person.width + 2j, 8, 17), person.skin * 0.85, left)
     sheet.body(_outline(person, drop), person.skin)
-    sheet.soft(_outline(person, drop), 0.86, 0)
-    sheet.soft(_outline(person, drop, -9), 1.0, 0)
+    sheet.soft(_outline(person, drop), 0.88, near=0)
+    sheet.soft(_outline(person, drop, -9), 1, near=0)
 
 
 def _draw_beard(sheet: _Sheet, person: _Person, move: Moves) -> None:
-    """Beard (a mix of hair and skin, as short hair looks) and moustache."""
-    if not person.beard:
-        return
-    tone = person.beard * person.hair * 0.9 + (1 - person.beard) * person.skin
-    jaw = _outline(person, move["jaw y"].mean(), -1)
-    jaw = jaw[jaw[:, 1] > 8]
-    inner = np.stack([jaw[:, 0] * 0.72, np.minimum(jaw[:, 1], person.mouth_y - 14 + 0.06 * jaw[:, 1])], 1)
-    sheet.area(_between(jaw, inner), tone, 0.5)
+    """A beard up to the nose, as a shade of the skin: full, or stubble."""
+    jaw = _outline(person, move["jaw y"][_MEAN])
+    jaw = jaw[jaw.imag > 5]
+    upper = 5 + (person.mouth_y - 18) * (1 - np.abs(jaw.real / person.width) ** 3)
+    tone = person.beard * person.hair + (1 - person.beard) * person.skin
+    sheet.soft(_between(jaw, jaw.real * 0.95 + 1j * np.minimum(jaw.imag, upper)), tone / person.skin, near=0.6)
 
 
-def _draw_cheeks(sheet: _Sheet, person: _Person, move: Moves) -> None:
-    """Cheeks, the fold from nose to mouth, forehead, frown and chin: what light does on skin."""
-    mouth = person.mouth_y
-    brows = person.brow_y + move["brow middle y"].mean()
-    lined = 0.05 + 0.15 * person.age
-    for left, side in enumerate(_SIDES):
-        lifted = -move["cheek y"][left]
-        sheet.soft(_ellipse(side * 37, 19 - lifted, 14, 11), 1.08 + 0.012 * lifted)
-        corner = (side * (person.mouth + move["corner x"][left] + 8), mouth + move["corner y"][left] - 3)
-        start = (side * (person.nose + 4), person.nose_y - 5 + move["nose wing y"][left])
-        middle = (side * (person.nose + 17 + 6 * move["fold"][left]), (start[1] + corner[1]) / 2 - 3)
-        sheet.crease(_curve(start, middle, corner), 1 - lined - 0.33 * move["fold"][left], 5)
-        sheet.crease(_curve((side * 20, -6), (side * 32, -2 - lifted / 3), (side * 46, -8)), 1 - lined, 4)
-        low = (corner[0] - side * 3, corner[1] + 5)
-        sheet.crease(_curve(low, (low[0] + side * 2, low[1] + 6), (low[0] + side * 2, low[1] + 13)),
-                     1 - lined - 0.3 * move["mouth frown"][left], 5)  # fmt: skip
-        for spoke in (-5, 0, 5):
-            x = side * (person.eye_x + 20)
-            sheet.line(np.array([[x, -16 + spoke / 2], [x + side * 8, -16 + spoke * 1.6]]),
-                       person.skin * (1 - 0.3 * move["crow's feet"][left] - 0.1 * person.age), 1)  # fmt: skip
-        sheet.crease(np.array([[side * 4, -22], [side * 5, brows + 2]]), 1 - 0.35 * move["frown"][left], 3)
-    for line in (8, 16):
-        strength = move["forehead"].mean() * 0.26 + 0.1 * person.age
-        sheet.crease(_curve((-32, brows - line), (0, brows - line - 3), (32, brows - line)), 1 - strength, 3)
-    sheet.soft(_ellipse(0, mouth + 30 + move["jaw y"].mean(), 14, 7), 1.07 - 0.15 * move["chin"].mean())
+def _draw_skin(sheet: _Sheet, person: _Person, move: Moves, side: int) -> None:
+    """One cheek, and the lines that movement and age draw around it."""
+    mouth, brow = person.mouth_y, person.brow_y + move["brow middle y"][side]
+    lift, age = move["cheek y"][side], 0.04 + 0.14 * person.age
+    corner = person.mouth + move["corner x"][side] + 1j * (mouth + move["corner y"][side])
+    start = person.nose + 4 + 1j * (person.nose_y - 5 + move["nose wing y"][side])
+    bulge = 5 + 14 * move["nose fold"][side]
+    sheet.soft(_ellipse(38 + 1j * (19 + lift), 14, 11), 1.07 - 0.012 * lift, side)
+    fold, fall = _curve(start, (start + corner) / 2 + bulge, corner + 8 - 3j), _points(corner + 2j, corner + 2 + 14j)
+    sheet.crease(fold, 1 - age - move["nose fold"][side], 5, side)
+    sheet.crease(fall, 1 - age - move["mouth corner fold"][side], 5, side)
+    sheet.crease(_curve(20 - 5j, 32 + 1j * (lift / 3 - 1), 46 - 8j), 1 - age, 4, side)
+    sheet.crease(_points(4 - 20j, 6 + 1j * (brow + 3)), 1 - move["frown"][side], 4, side)
+    for fan in (-0.6, 0.0, 0.6):
+        outer = person.eye_x + 17 * person.eye - 15j + fan * 5j
+        sheet.crease(_points(outer, outer + 9 * np.exp(1j * fan)), 1 - age - move["eye corner lines"][side], 2, side)
+    for row in (-9, -17):
+        line = _curve(1j * (brow + row - 3), 18 + 1j * (brow + row - 2), 34 + 1j * (brow + row + 1))
+        sheet.crease(line, 1 - age - move["forehead lines"][side], 3, side)
 
 
-def _draw_nose(sheet: _Sheet, person: _Person, move: Moves, view: _View) -> None:
-    """Bridge, tip, wings and nostrils; the bridge throws its shade away from the lamp."""
-    tip, wing = person.nose_y, person.nose
-    dark = -1 if np.cos(view.lamp) > 0 else 1
-    sheet.soft(np.array([[dark * 4, -20], [dark * 12, -18], [dark * (wing + 2), tip - 2], [dark * 5, tip]]), 0.83)
-    sheet.soft(_ellipse(0, tip + 7, wing, 4), 0.82)
-    sheet.soft(np.array([[-3, -18], [3, -18], [5, tip - 4], [-5, tip - 4]]), 1.12, 1.25)
-    for left, side in enumerate(_SIDES):
-        lift = move["nose wing y"][left]
-        sheet.line(_curve((side * (wing - 2), tip - 9 + lift), (side * wing, tip - 2 + lift), (side * (wing - 5), tip + 2)),
-                   person.skin * 0.62, 2, 1.2)  # fmt: skip
-        sheet.area(_ellipse(side * wing * 0.45, tip + 2 + lift / 2, 3.5, 2.2), person.skin * 0.32, 1.2)
-        for row in (-8, -2, 4):
-            crease = _curve((side * 2, row), (side * 7, row - 2), (side * 11, row - 7))
-            sheet.crease(crease, 1 - 0.35 * move["nose wrinkles"][left], 3)
+def _draw_nose(sheet: _Sheet, person: _Person, move: Moves, shaded: int) -> None:
+    """Bridge, tip, wings and nostrils; the bridge shades one side."""
+    tip, wing, skin = 1j * person.nose_y, person.nose, person.skin
+    sheet.soft(_points(4 - 20j, 13 - 19j, wing + 2 + tip - 2j, 5 + tip), 0.84, shaded)
+    sheet.soft(_ellipse(tip + 7j, wing, 4), 0.84)
+    sheet.soft(_points(-3 - 18j, 3 - 18j, 5 + tip - 4j, -5 + tip - 4j), 1.12, near=1.25)
+    for side in (_RIGHT, _LEFT):
+        lift = 1j * move["nose wing y"][side]
+        edge = tip + _curve(wing - 2 - 9j + lift, wing - 2j + lift, wing - 5 + 2j)
+        sheet.line(edge, skin * 0.62, 2, side, 1.2)
+        sheet.area(_ellipse(wing * 0.45 + tip + 2j + lift / 2, 3.5, 2.2), skin * 0.32, side, 1.2)
+        for row in (-7j, 1j):
+            sheet.crease(_curve(2 + row, 7 + row - 2j, 12 + row - 7j), 1 - move["nose wrinkles"][side], 3, side)
 
 
 def _draw_mouth(sheet: _Sheet, person: _Person, move: Moves) -> None:
     """Lips, and between them the teeth and the dark."""
-    t = np.linspace(-1, 1, 21)
-    arch, bow = 1 - t**2, 1 - 0.3 * np.exp(-((t / 0.18) ** 2))
-    side = (t > 0).astype(int)
-    x = t * (person.mouth + move["corner x"][side])
-    middle = person.mouth_y + move["corner y"][side] * np.abs(t) ** 1.7
-    raised, lowered = move["upper lip y"].mean(), move["lower lip y"].mean()
-    apart = max(0.0, lowered - 0.55 * raised - 3)
-    top = middle + (raised * 0.9) * np.abs(arch) ** 0.7
-    bottom = top + (apart + 0.5) * np.abs(arch) ** 0.6
-    full = person.lips * max(0.25, 1 + move["lips"].mean())
-    upper, lower = top - 7 * full * arch**0.7 * bow, bottom + 9 * full * arch**0.6
-    red = person.skin * 0.68
-    sheet.soft(_ellipse(0, lower[10] + 5, 14, 4), 0.84)
-    sheet.area(np.stack([np.r_[x, x[::-1]], np.r_[upper, lower[::-1]]], 1), red)
-    sheet.area(np.stack([np.r_[x, x[::-1]], np.r_[top, bottom[::-1]]], 1), person.skin * 0.18)
-    teeth = np.minimum(bottom, top + max(0.0, move["teeth"].mean()) * arch**0.5)
+    corner_x, corner_y = (np.where(_ACROSS > 0, *move[name][:2]) for name in ("corner x", "corner y"))
+    raised, lowered = move["upper lip y"][_MEAN], move["lower lip y"][_MEAN]
+    full, apart = person.lips * max(0.25, 1 + move["fuller lips"][_MEAN]), max(0.0, lowered - 0.55 * raised - 3)
+    line = _ACROSS * (person.mouth + corner_x) + 1j * (person.mouth_y + (corner_y - 1.5) * np.abs(_ACROSS) ** 1.7)
+    top = line + 0.9j * raised * _ARCH**0.7
+    bottom = top + 1j * apart * _ARCH**0.6
+    bow = 1 - 0.3 * np.exp(-((_ACROSS / 0.18) ** 2))
+    upper, lower = top - 7j * full * _ARCH**0.7 * bow, bottom + 9j * full * _ARCH**0.6
+    sheet.soft(_ellipse(lower[10] + 5j, 14, 4), 0.86 - move["chin"][_MEAN])
+    sheet.soft(_between(upper, lower), 1)
+    sheet.soft((0.5 * lower.real + 0.5j * (bottom + lower).imag)[5:16], 1.12)
+    sheet.area(_between(upper, lower), person.skin * 0.68)
     if apart > 2:
-        sheet.area(np.stack([np.r_[x, x[::-1]], np.r_[top, teeth[::-1]]], 1), 150 + person.skin * 0.35)
-    sheet.line(np.stack([x, top], 1), person.skin * 0.28, 2)
-    sheet.soft(np.stack([x * 0.5, (bottom + lower) / 2], 1)[5:16], 1.12)
-    if person.moustache:
-        lip = np.stack([x * 1.05, upper + 1], 1)
-        sheet.area(_between(lip * [1, 0] + [0, person.nose_y + 8] + np.abs(t)[:, None] * [0, 12], lip), person.hair)
+        teeth = np.minimum(max(0.0, move["teeth"][_MEAN]) * _ARCH**0.5, (bottom - top).imag)
+        sheet.area(_between(top, bottom), person.skin * 0.18)
+        sheet.area(_between(top, top + 1j * teeth), 150 + person.skin * 0.35)
+    sheet.line(top, person.skin * 0.28, 2)
 
 
-def _draw_eye(sheet: _Sheet, person: _Person, move: Moves, left: int, gaze: tuple[float, float]) -> None:
-    """One eye: white, iris, glint, lids."""
-    side = _SIDES[left]
-    x0, y0 = side * person.eye_x, -16.0
-    u = np.linspace(-1, 1, 15)
-    x = x0 + u * 14.5 * person.eye
-    arch, slant = 1 - u**2, side * u * person.tilt
-    upper = y0 - slant - np.maximum(1.0, 7.5 * person.eye - move["upper lid y"][left]) * arch**0.75
-    lower = y0 - slant + np.maximum(0.5, 5.5 * person.eye + move["lower lid y"][left]) * arch
-    lid, floor = np.stack([x, upper], 1), np.stack([x, lower], 1)
-    sheet.soft(_ellipse(x0, y0 - 3, 19 * person.eye, 13), 0.87)
-    sheet.area(_between(lid, floor), min(235, 110 + person.skin * 0.55))
-    for radius, tone in ((7.6 * person.eye, person.iris), (3.4 * person.eye, 12)):
-        ball = _ellipse(x0 + gaze[0], y0 - 1.5 + gaze[1], radius, radius)
-        ball[:, 1] = np.clip(ball[:, 1], np.interp(ball[:, 0], x, upper), np.interp(ball[:, 0], x, lower))
-        sheet.area(ball, tone)
-    sheet.area(_ellipse(x0 + gaze[0] - 2.5, y0 - 3.5 + gaze[1], 1.6, 1.6), 245)
-    sheet.line(lid, 25 + person.skin * 0.12, person.lashes)
-    sheet.line(floor, person.skin * 0.6, 1)
-    sheet.line(lid - [0, 5], person.skin * 0.72, 1)
+def _draw_eye(sheet: _Sheet, person: _Person, move: Moves, gaze: complex, side: int) -> None:
+    """One eye: socket, white, iris, glint, lids."""
+    middle, across = person.eye_x - 16j, 14.5 * person.eye * _ACROSS
+    above = np.maximum(1.0, 7.5 * person.eye - move["upper lid y"][side]) * _ARCH**0.75
+    below = np.maximum(0.5, 5.5 * person.eye + move["lower lid y"][side]) * _ARCH
+    upper, lower = middle + across - 1j * above, middle + across + 1j * below
+    sheet.soft(_ellipse(middle - 3j, 19 * person.eye, 13), 0.88, side)
+    sheet.area(_between(upper, lower), min(235, 110 + person.skin * 0.55), side)
+    for radius, tone in ((7.6 * person.eye, person.iris), (3.4 * person.eye, 10)):
+        ball = _ellipse(gaze - 1.5j, radius, radius)
+        limits = (np.interp(ball.real, across, edge) for edge in (-above, below))
+        sheet.area(middle + ball.real + 1j * np.clip(ball.imag, *limits), tone, side)
+    sheet.area(_ellipse(middle + gaze - 2.5 - 3.5j, 1.6, 1.6), 245, side)
+    sheet.line(upper, 20 + person.skin * 0.12, person.lashes, side)
+    sheet.line(lower, person.skin * 0.6, 1, side)
+    sheet.line(upper - 5j, person.skin * 0.72, 1, side)
 
 
-def _draw_brow(sheet: _Sheet, person: _Person, move: Moves, left: int) -> None:
+def _draw_brow(sheet: _Sheet, person: _Person, move: Moves, side: int) -> None:
     """One brow, thick within and thin without."""
-    side, y = _SIDES[left], person.brow_y
-    spine = _curve(
-        (side * (13 + move["brow inner x"][left]), y + 3 + move["brow inner y"][left]),
-        (side * 31, y - 2 + move["brow middle y"][left]),
-        (side * 49, y + 4 + move["brow outer y"][left]),
+    spine = 1j * person.brow_y + _curve(
+        13 + move["brow inner x"][side] + 1j * (3 + move["brow inner y"][side]),
+        31 + 1j * (move["brow middle y"][side] - 2),
+        49 + 1j * (move["brow outer y"][side] + 4),
     )
-    half = person.brow / 2 * np.linspace(1, 0.35, len(spine))[:, None] * [0, 1]
-    sheet.area(_between(spine - half, spine + half), min(person.hair, person.skin * 0.75))
+    half = person.brow / 2j * (1 - 0.65 * _WAY)
+    sheet.area(_between(spine + half, spine - half), min(person.hair, person.skin * 0.7), side)
 
 
 def _draw_hair(sheet: _Sheet, person: _Person) -> None:
-    """The hair before the forehead, from the crown to the hairline."""
-    if person.bald:
-        return
-    crown = _outline(person, 0, person.volume)
-    crown = crown[crown[:, 1] <= -8]
-    t = np.linspace(-1, 1, len(crown))
-    far = np.minimum(1, np.abs(t - person.parting * (1 - np.abs(t))))
-    line = person.hairline + (-12 - person.hairline) * far**person.fringe
-    front = np.stack([t * (person.width + 1), line], 1)
-    front[[0, -1]] = crown[[0, -1]]
-    sheet.area(_between(crown, front), person.hair, 0.3)
-    for strand in (0.25, 0.5, 0.75):
-        sheet.line(crown * (1 - strand) + front * strand, person.hair * 0.8 + 12, 1, 0.3)
+    """The hair before the forehead, from the crown to the hairline, with a gloss and some strands."""
+    crown = _crown(person)
+    across = np.linspace(-1, 1, len(crown))
+    far = np.abs(across - person.parting * (1 - np.abs(across))) ** person.fringe
+    line = across * (person.width + 1) + 1j * (person.hairline - (8 + person.hairline) * np.minimum(1, far))
+    sheet.area(_between(crown, line), person.hair, near=0.3)
+    for strand, light in ((0.2, 0.85), (0.45, 1.12), (0.55, 1.15), (0.8, 0.85)):
+        sheet.line(crown * (1 - strand) + line * strand, person.hair * light, 2, near=0.3)
 
 
 def _draw_glasses(sheet: _Sheet, person: _Person) -> None:
-    """Two rims, a bridge and the temples."""
-    if not person.glasses:
-        return
-    for side in _SIDES:
-        sheet.line(_ellipse(side * person.eye_x, -13, 21, 16), 35, person.glasses)
-        sheet.line(np.array([[side * (person.eye_x + 21), -15], [side * person.width, -18]]), 35, person.glasses)
-    sheet.line(_curve((21 - person.eye_x, -15), (0, -18), (person.eye_x - 21, -15)), 35, person.glasses)
+    """Two rims, their temples and a bridge."""
+    for side in (_RIGHT, _LEFT):
+        sheet.line(_ellipse(person.eye_x - 13j, 20, 16), 35, person.glasses, side)
+        sheet.line(_points(person.eye_x + 20 - 15j, person.width - 18j), 35, person.glasses, side)
+    sheet.line(_curve(20 - person.eye_x - 15j, -18j, person.eye_x - 20 - 15j), 35, person.glasses)
 
 
-def _activity(emotion: str, rng: np.random.Generator) -> dict[int, float]:
-    """How strongly each action unit acts, 0 to 1: the expression's own units, and a little of any other."""
+def _moves(emotion: str, rng: np.random.Generator) -> Moves:
+    """What an expression moves: its own action units act at some strength, and others a little; no face is even."""
     always, sometimes = _EXPRESSIONS[emotion]
-    shown = always + tuple(unit for unit in sometimes if rng.random() < 0.5)
     strength = rng.uniform(0.3, 1.05)
-    stray = {unit: rng.uniform(0, 0.35) * (rng.random() < 0.3) for unit in _UNITS}
-    return stray | {unit: strength * rng.uniform(0.65, 1.3) * (rng.random() > 0.08) for unit in shown}
-
-
-def _moves(activity: dict[int, float], rng: np.random.Generator) -> Moves:
-    """What the action units move, left and right; no face is quite even."""
-    even = {name: sum(by * activity[unit] for unit, by in moved.items()) for name, moved in _MOVES.items()}
-    return {name: by * (1 + rng.normal(0, 0.12, 2)) for name, by in even.items()}
+    activity = rng.uniform(0, 0.35, len(_UNITS)) * (rng.random(len(_UNITS)) < 0.3)
+    for unit, share in [(unit, 0.92) for unit in always] + [(unit, 0.5) for unit in sometimes]:
+        if rng.random() < share:
+            activity[_UNITS.index(unit)] = strength * rng.uniform(0.65, 1.3)
+    sides = (_MOVE_TABLE @ activity)[:, None] * (1 + rng.normal(0, 0.12, (len(_MOVES), 2)))
+    return dict(zip(_MOVES, np.c_[sides, sides.mean(axis=1)].tolist(), strict=True))
 
 
 def _background(rng: np.random.Generator) -> NDArray[np.float64]:
     """Something out of focus, [48, 48] gray levels."""
     patches = np.clip(rng.uniform(20, 220) + rng.normal(0, 35, (4, 4)), 0, 255).astype(np.uint8)
-    return np.asarray(Image.fromarray(patches).resize((SIZE, SIZE), Image.Resampling.BICUBIC), float)
+    return np.asarray(Image.fromarray(patches).resize((SIZE, SIZE), Image.Resampling.BICUBIC), np.float64)
 
 
-def _lamp(view: _View, person: _Person) -> NDArray[np.float64]:
-    """Light on a head-shaped ellipsoid, [48, 48], about 1."""
-    y, x = (np.mgrid[:SIZE, :SIZE] + 0.5) * _FINE
-    right, down = (x - view.x) / (person.width * 1.35), (y - view.y) / (person.height * 1.35)
+def _light(person: _Person, view: _View) -> NDArray[np.float64]:
+    """The lamp's light on a head-shaped ellipsoid, [48, 48], about 1."""
+    from_middle = _PIXELS - view.middle
+    right, down = from_middle.real / (person.width * 1.35), from_middle.imag / (person.height * 1.35)
     front = np.sqrt(np.maximum(0.05, 1 - right**2 - down**2))
-    toward = right * np.cos(view.lamp) + down * np.sin(view.lamp)
-    return 1 + view.relief * (toward + 0.8 * front - 0.75)
+    return 1 + view.relief * (right * np.cos(view.lamp) + down * np.sin(view.lamp) + 0.8 * front - 0.75)
 
 
 def _develop(picture: NDArray[np.float64], view: _View, rng: np.random.Generator) -> NDArray[np.uint8]:
     """The camera's share: contrast, exposure, blur, noise."""
-    picture = (picture - 128) * view.contrast + 128 + view.exposure
-    blurred = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(view.blur))
-    grainy = np.asarray(blurred) + view.noise * rng.standard_normal((SIZE, SIZE))
-    return np.clip(np.rint(grainy), 0, 255).astype(np.uint8)
+    exposed = np.clip((picture - 128) * view.contrast + 128 + view.exposure, 0, 255).astype(np.uint8)
+    blurred = Image.fromarray(exposed).filter(ImageFilter.GaussianBlur(view.blur))
+    return np.clip(np.asarray(blurred) + view.noise * rng.standard_normal((SIZE, SIZE)), 0, 255).astype(np.uint8)
 
 
 def draw_face(emotion: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One face that shows an expression of `EMOTIONS`, gray [48, 48]; everything else about it is `rng`'s."""
-    person, view = _person(rng), _view(rng)
-    move = _moves(_activity(emotion, rng), rng)
-    gaze = (rng.normal(0, 1.5), rng.normal(0, 0.7))
-    sheet = _Sheet(person, view)
+    """One face that shows an expression of `EMOTIONS`, gray [48, 48]; all else about it comes from `rng`."""
+    person, view, move = _person(rng), _view(rng), _moves(emotion, rng)
+    gaze, sheet = complex(rng.normal(0, 1.5), rng.normal(0, 0.7)), _Sheet()
     _draw_head(sheet, person, move)
-    _draw_beard(sheet, person, move)
-    _draw_cheeks(sheet, person, move)
-    for left in range(len(_SIDES)):
-        _draw_eye(sheet, person, move, left, gaze)
-        _draw_brow(sheet, person, move, left)
-    _draw_nose(sheet, person, move, view)
+    if person.beard:
+        _draw_beard(sheet, person, move)
+    for side in (_RIGHT, _LEFT):
+        _draw_skin(sheet, person, move, side)
+        _draw_eye(sheet, person, move, gaze if side == _RIGHT else -gaze.conjugate(), side)
+        _draw_brow(sheet, person, move, side)
+    _draw_nose(sheet, person, move, shaded=_LEFT if np.cos(view.lamp) > 0 else _RIGHT)
     _draw_mouth(sheet, person, move)
-    _draw_glasses(sheet, person)
-    _draw_hair(sheet, person)
-    tone, shade, body = sheet.layers()
-    return _develop(tone * shade * _lamp(view, person) + (1 - body) * _background(rng), view, rng)
+    if person.glasses:
+        _draw_glasses(sheet, person)
+    if not person.bald:
+        _draw_hair(sheet, person)
+    tone, shade, body = sheet.layers(person.width * 1.15, view)
+    return _develop(tone * shade * _light(person, view) + (1 - body) * _background(rng), view, rng)
 
 
 def write_drawn(folder: Path, count: int = 1400, seed: int = 0) -> None:
     """Write `count` faces as `<folder>/<emotion>/drawn_<number>.png`: the same bytes for the same arguments.
 
-    Classes are about as frequent as FER-2013's, and as there one file in fifty is an exact copy of an earlier
-    one, now and then under another label. A file depends on its number and `seed`, never on `count`.
-    Raises UsageError if the folder has anything in it.
+    Classes are about as frequent as FER-2013's, and, as there, some faces are exact copies of earlier ones,
+    now and then under another label. A face depends on its number and `seed`, never on `count`.
+    Raises UsageError if there is anything in the folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: not an empty folder, and faces are never mixed; name a new one or empty it")
+        raise UsageError(f"{folder}: not an empty folder; drawn faces go into one of their own, so name a new one")
     faces: list[tuple[str, NDArray[np.uint8]]] = []
     for number, emotion in zip(range(count), _labels(), strict=False):
         rng = np.random.default_rng((seed, number))
-        if number % _COPY_EVERY == _COPY_EVERY - 1:
-            face = _earlier(faces, emotion, number // _COPY_EVERY % _CONFLICT_EVERY == _CONFLICT_EVERY - 1, rng)
-        else:
-            face = draw_face(emotion, rng)
+        copies, rest = divmod(number + 1, _COPY_EVERY)
+        face = draw_face(emotion, rng) if rest else _earlier(faces, emotion, copies % _CONFLICT_EVERY == 0, rng)
         faces.append((emotion, face))
         path = folder / emotion / f"drawn_{number:05}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -478,7 +465,7 @@ def write_drawn(folder: Path, count: int = 1400, seed: int = 0) -> None:
 
 
 def _labels() -> Iterator[str]:
-    """Classes without end: each once, then always the one that lacks most of its frequency."""
+    """Classes without end: each of them once, then always the one that lags most behind its frequency."""
     have = dict.fromkeys(EMOTIONS, 0)
     while True:
         emotion = max(EMOTIONS, key=lambda name: _FREQUENCY[name] / (have[name] or 1e-9))
@@ -489,6 +476,6 @@ def _labels() -> Iterator[str]:
 def _earlier(
     faces: list[tuple[str, NDArray[np.uint8]]], emotion: str, conflict: bool, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A face already written, of the same label or, for a conflict, of another."""
+    """A face drawn before: of the same label or, for a conflict, of another."""
     fitting = [face for label, face in faces if (label != emotion) == conflict]
     return fitting[rng.integers(len(fitting))]

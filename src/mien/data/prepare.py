@@ -1,7 +1,7 @@
 """Preparation: divide a source into `train/ val/ test/<class>/` and write down what went where.
 
-    plan(source, how)        -> Plan     decided in memory, nothing written
-    write(plan, source, out)             images byte for byte, then `manifest.csv`, which makes the folder valid
+plan(source, how)        -> Plan     decided in memory, nothing written
+write(plan, source, out)             images byte for byte, then `manifest.csv`, which makes the folder valid
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, 
         return _copy([row for row in planned.rows if not (out / row.path).is_file()], source, out, wrap)
     if existing.is_file():
         if not overwrite:
-            raise UsageError(f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder")
+            raise UsageError(
+                f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder"
+            )
         _remove_listed(out)
     _refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -200,4 +202,6 @@ def _remove_listed(out: Path) -> None:
 def _refuse_foreign(out: Path) -> None:
     for part in PARTS:
         if (out / part).exists():
-            raise UsageError(f"{out / part}: holds files that Mien did not write; move it away, or choose another folder")
+            raise UsageError(
+                f"{out / part}: holds files that Mien did not write; move it away, or choose another folder"
+            )

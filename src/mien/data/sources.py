@@ -1,8 +1,8 @@
 """Where faces come from: an archive or a folder of `<class>/<image>`, with or without parts.
 
-    open_source(path) -> Source      what is there: one Entry an image, nothing decoded yet
-    load(source)      -> Dataset     decoded by the one Preprocess path
-    open_data(path)   -> Split       what `--data` means: a prepared folder or any source
+open_source(path) -> Source      what is there: one Entry an image, nothing decoded yet
+load(source)      -> Dataset     decoded by the one Preprocess path
+open_data(path)   -> Split       what `--data` means: a prepared folder or any source
 """
 
 from __future__ import annotations
@@ -146,9 +146,7 @@ def _from_names(path: Path, names: Sequence[str]) -> Source:
     folders = [_FOLDER_PARTS.get(place[-3].lower(), "") if len(place) > 2 else "" for place in places]
     _check_one_root(path, places, folders)
     parts, origin = _own_parts(places, folders)
-    entries = tuple(
-        Entry(name, place[-2], part) for name, place, part in zip(images, places, parts, strict=True)
-    )
+    entries = tuple(Entry(name, place[-2], part) for name, place, part in zip(images, places, parts, strict=True))
     return Source(path, entries, _classes(path, entries), origin)
 
 

@@ -76,7 +76,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, **extra: Any) -> None
 
 def metrics(evaluation: Evaluation) -> dict[str, Any]:
     """The content of `metrics.json`."""
-    fields = asdict(evaluation.scores)
+    fields: dict[str, Any] = asdict(evaluation.scores)
     fields["confusion"] = evaluation.scores.confusion.tolist()
     fields["accuracy_ci95"] = list(evaluation.scores.accuracy_ci95)
     return fields | {

@@ -53,7 +53,8 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classe
     """
     predicted = probabilities.argmax(1)
     places = np.arange(len(classes))
-    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=places, zero_division=0)
+    table = precision_recall_fscore_support(labels, predicted, labels=places, zero_division=0)
+    precision, recall, f1, support = np.asarray(table, np.float64)
     per_class = {
         name: ClassScore(float(precision[k]), float(recall[k]), float(f1[k]), int(support[k]))
         for k, name in enumerate(classes)

@@ -33,7 +33,9 @@ def grad_cam(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]
 
 def mean_maps(maps: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """Mean map of each class, float32 [K, S, S]; zero for a class without faces."""
-    return np.stack([maps[labels == k].mean(0) if (labels == k).any() else np.zeros_like(maps[0]) for k in range(classes)])
+    return np.stack(
+        [maps[labels == k].mean(0) if (labels == k).any() else np.zeros_like(maps[0]) for k in range(classes)]
+    )
 
 
 def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Model files. The suffix picks the format, here and nowhere else.
 
-    .safetensors    native: weights, and class names, preprocessing and provenance in the header
-    .h5             the classic network as Keras writes and reads it (see keras_h5)
+.safetensors    native: weights, and class names, preprocessing and provenance in the header
+.h5             the classic network as Keras writes and reads it (see keras_h5)
 """
 
 from __future__ import annotations

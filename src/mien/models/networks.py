@@ -34,7 +34,13 @@ class Block(nn.Sequential):
         )
 
 
-class Classic(nn.Module):
+class Network(nn.Module):
+    """What all networks have: a last layer that gives the logits."""
+
+    head: nn.Linear
+
+
+class Classic(Network):
     """The tutorial's network: three blocks of 32, 64, 128 filters, flatten, dense 128, dropout, K logits."""
 
     def __init__(self, classes: int) -> None:
@@ -51,7 +57,7 @@ class Classic(nn.Module):
         return self.head(self.dropout(torch.relu(self.dense(flat))))
 
 
-class Pooled(nn.Module):
+class Pooled(Network):
     """Blocks of the given widths, then the mean over all places instead of a flattened dense layer.
 
     `widths` is one tuple a stage; each stage ends in a 2x2 max pool, the last one in the global mean.
@@ -75,18 +81,18 @@ class Pooled(nn.Module):
         return self.head(self.dropout(self.blocks(faces).mean((2, 3))))
 
 
-NETWORKS: dict[str, Callable[[int], nn.Module]] = {
+NETWORKS: dict[str, Callable[[int], Network]] = {
     "classic": Classic,
     "pooled": lambda classes: Pooled(classes, ((32,), (64,), (128,)), dropout=0.5),
     "deep": lambda classes: Pooled(classes, ((24,), (48, 48), (96, 96), (192, 192)), dropout=0.2),
 }
 
 
-def build(name: str, classes: int) -> nn.Module:
+def build(name: str, classes: int) -> Network:
     """The network called `name` for K = `classes`, with weights drawn from torch's generator."""
     if name not in NETWORKS:
         raise UsageError(f"unknown network '{name}'; there are {', '.join(NETWORKS)}")
-    return NETWORKS[name](classes).to(memory_format=torch.channels_last)
+    return NETWORKS[name](classes).to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
 
 
 def last_convolution(network: nn.Module) -> nn.Module:

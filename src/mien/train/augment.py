@@ -52,7 +52,14 @@ class Augment:
         mirror = _uniform(count, 0, 1, device, generator).lt(0.5).float() * -2 + 1 if self.flip else 1
         cos, sin = angle.cos() * scale, angle.sin() * scale
         # rows of (rotate and scale) @ (shear), then the mirror on the columns of x
-        rows = [cos * mirror, cos * shear - sin, 2 * draw(self.shift), sin * mirror, sin * shear + cos, 2 * draw(self.shift)]
+        rows = [
+            cos * mirror,
+            cos * shear - sin,
+            2 * draw(self.shift),
+            sin * mirror,
+            sin * shear + cos,
+            2 * draw(self.shift),
+        ]
         return torch.stack(rows, 1).view(count, 2, 3)
 
 

@@ -49,7 +49,10 @@ LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
     ("no class weights", {"balance": "none"}),
     ("mean over places instead of flatten and dense", {"network": "pooled"}),
     ("deeper: seven convolutions, four poolings", {"network": "deep"}),
-    ("SGD with Nesterov momentum on one cycle", {"optimizer": "sgd", "rate": 0.05, "l2": 2.5e-4, "schedule": "onecycle"}),
+    (
+        "SGD with Nesterov momentum on one cycle",
+        {"optimizer": "sgd", "rate": 0.05, "l2": 2.5e-4, "schedule": "onecycle"},
+    ),
     ("label smoothing 0.1", {"smoothing": 0.1}),
     ("running mean of the weights", {"average": 0.998}),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from mien import atomic
 from mien.data.copies import blank, copy_groups, group_sizes
-from mien.data.dataset import Dataset, Split
+from mien.data.dataset import Split
 from mien.errors import DataError, TrainingError
 from mien.models.files import MODEL_FILE, write_model
 from mien.models.model import Model
@@ -92,9 +92,7 @@ def describe(split: Split, path: str) -> dict[str, Any]:
         "origin": split.origin,
         "note": data_note(split, path),
         "classes": list(split.classes),
-        "counts": {
-            name: dict(zip(split.classes, part.counts().tolist(), strict=True)) for name, part in parts.items()
-        },
+        "counts": {name: dict(zip(split.classes, part.counts().tolist(), strict=True)) for name, part in parts.items()},
         "copies": sum(int((size > 1).sum()) for size in sizes.values()),
         "blank": sum(int(blank(part.images).sum()) for part in parts.values()),
         "sha256": {name: part.digest() for name, part in parts.items()},
