@@ -145,8 +145,8 @@ def test_every_command_is_in_the_readme() -> None:
 
 def test_importing_mien_is_light_and_silent() -> None:
     code = (
-        "import sys, mien; mien.EMOTIONS; "
-        "heavy = {'torch', 'numpy', 'matplotlib', 'cv2', 'keras', 'PIL', 'socket'} & set(sys.modules); "
+        "import sys; before = set(sys.modules); import mien; mien.EMOTIONS; "
+        "heavy = {'torch', 'numpy', 'matplotlib', 'cv2', 'keras', 'PIL', 'socket'} & (set(sys.modules) - before); "
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False)

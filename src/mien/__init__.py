@@ -4,11 +4,12 @@ Importing this package loads nothing heavy and opens no network; the names below
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, MienError, ModelError, TrainingError, UsageError
+
+__version__ = "0.1.0"
 
 _LAZY = {
     "Preprocess": "mien.preprocess",
@@ -25,11 +26,6 @@ _LAZY = {
     "evaluate": "mien.evaluate.evaluation",
     "grad_cam": "mien.explain.gradcam",
 }
-
-try:
-    __version__ = version("mien")
-except PackageNotFoundError:  # run from a source tree, not installed
-    __version__ = "0.1.0"
 
 __all__ = ["EMOTIONS", "DataError", "MienError", "ModelError", "TrainingError", "UsageError", *_LAZY]
 

@@ -31,6 +31,7 @@ Part = Literal["train", "val", "test"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
+_words: list[str] = []  # of the command being done
 
 
 def prepare(
@@ -199,7 +200,7 @@ def report(run: tyro.conf.Positional[Path]) -> None:
     print(write_report(run))
 
 
-def demo(out: Path | None = None, count: int = 1400, epochs: int = 8, seed: int = 0) -> None:
+def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int = 0) -> None:
     """Run the whole way on drawn faces: draw, prepare, explore, train, evaluate, explain, report.
 
     Args:
@@ -215,12 +216,18 @@ def demo(out: Path | None = None, count: int = 1400, epochs: int = 8, seed: int 
     faces, data = folder / "drawn", folder / "data"
     _say(f"drawing {count:,} faces")
     write_drawn(faces, count, seed)
-    prepare(faces, data, seed=seed)
-    explore(data, folder, seed)
-    train(data, epochs=epochs, seed=seed, out=folder)
-    evaluate(folder, data, out=folder)
-    explain(folder, data, out=folder)
-    report(folder)
+    here, model = f"--data {_quoted(data)} --out {_quoted(folder)}", f"--model {_quoted(folder)}"
+    # Few faces make few updates: smaller batches make more of them, and class weights would slow the start.
+    for command in (
+        f"prepare --input-dir {_quoted(faces)} --output-dir {_quoted(data)} --seed {seed}",
+        f"explore {here} --seed {seed}",
+        f"train {here} --seed {seed} --epochs {epochs} --batch-size 32 --balance none",
+        f"evaluate {model} {here}",
+        f"explain {model} {here}",
+        f"report {_quoted(folder)}",
+    ):
+        _say(f"\n$ mien {command}")
+        _call(shlex.split(command))
     print(f"\nthe report: {folder / 'report.html'}\nthe model:  {folder / 'model.safetensors'}")
 
 
@@ -247,7 +254,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="mien", args=arguments, description=__doc__)
+        _call(sys.argv[1:] if arguments is None else arguments)
     except MienError as error:
         _say(f"mien: {error}")
         return 2
@@ -257,12 +264,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _call(arguments: Sequence[str]) -> None:
+    """Parse one command and do it; its words are kept for the record of what it writes."""
+    _words[:] = ["mien", *arguments]
+    tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="mien", args=arguments, description=__doc__)
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def _command() -> str:
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return shlex.join(_words)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _json(value: Any) -> str:

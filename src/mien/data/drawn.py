@@ -7,7 +7,7 @@ in its seven classes: never to be mixed with photographs, and worth nothing as a
 Expressions are made as faces make them, from the action units of the Facial Action Coding System (Ekman &
 Friesen 1978; Ekman, Friesen & Hager 2002), put together as its emotion tables do (EMFACS, Friesen & Ekman
 1983): `_EXPRESSIONS` says which units an expression uses, `_MOVES` what each unit moves. People differ
-(`_Person`), so do poses, lamps and cameras (`_View`), and many a face shows little of what it is labelled.
+(`_Person`), so do poses, lamps and cameras (`_View`), and each shows its expression more or less clearly.
 
 Points are complex numbers, `x + 1j * y`, in pixels of a canvas four times as fine as the picture: x goes
 right, or outwards where a thing is drawn on both sides; y goes down; mid-face is 0. So turning a head is
@@ -393,9 +393,9 @@ def _draw_glasses(sheet: _Sheet, person: _Person) -> None:
 def _moves(emotion: str, rng: np.random.Generator) -> Moves:
     """What an expression moves: its own action units act at some strength, and others a little; no face is even."""
     always, sometimes = _EXPRESSIONS[emotion]
-    strength = rng.uniform(0.3, 1.05)
+    strength = rng.uniform(0.7, 1.3)
     activity = rng.uniform(0, 0.35, len(_UNITS)) * (rng.random(len(_UNITS)) < 0.3)
-    for unit, share in [(unit, 0.92) for unit in always] + [(unit, 0.5) for unit in sometimes]:
+    for unit, share in [(unit, 0.96) for unit in always] + [(unit, 0.5) for unit in sometimes]:
         if rng.random() < share:
             activity[_UNITS.index(unit)] = strength * rng.uniform(0.65, 1.3)
     sides = (_MOVE_TABLE @ activity)[:, None] * (1 + rng.normal(0, 0.12, (len(_MOVES), 2)))

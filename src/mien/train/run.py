@@ -6,18 +6,18 @@ import csv
 import io
 import platform
 from dataclasses import asdict, astuple, dataclass, fields, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mien import atomic
+from mien import __version__, atomic
 from mien.data.copies import blank, copy_groups, group_sizes
 from mien.data.dataset import Split
 from mien.errors import DataError, TrainingError
 from mien.models.files import MODEL_FILE, write_model
 from mien.models.model import Model
 from mien.train.recipes import Recipe
-from mien.train.trainer import Epoch, Listener, TrainResult, train, with_notes
+from mien.train.trainer import Epoch, Listener, TrainResult, pick_device, train, with_notes
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -52,7 +52,8 @@ def train_run(start: Start, out: Path, listener: Listener) -> TrainResult:
     if (out / CONFIG).exists() or (out / MODEL_FILE).exists():
         raise TrainingError(f"{out}: holds a training run already; give another --out")
     train_set, val_set = start.split.part("train"), start.split.part("val")
-    config = _config(start)
+    device = str(pick_device(start.device))
+    config = _config(start, device)
     atomic.write_json(out / CONFIG, config)
     history: list[Epoch] = []
     notes = {"data": config["data"]["note"], "mien": config["versions"]["mien"]}
@@ -66,9 +67,8 @@ def train_run(start: Start, out: Path, listener: Listener) -> TrainResult:
         _write_history(history, out / HISTORY)
         listener.on_epoch(epoch)
 
-    result = train(
-        start.recipe, train_set, val_set, start.seed, start.device, replace(listener, on_best=keep, on_epoch=log)
-    )
+    listening = replace(listener, on_best=keep, on_epoch=log)
+    result = train(start.recipe, train_set, val_set, start.seed, device, listening)
     atomic.write_json(out / CONFIG, config | _outcome(result))
     return replace(result, model=with_notes(result.model, **notes))
 
@@ -108,22 +108,15 @@ def data_note(split: Split, path: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a run's numbers."""
-    names = ("mien", "torch", "numpy", "pillow")
-    return {"python": platform.python_version()} | {name: _version(name) for name in names}
+    installed = {name: version(name) for name in ("torch", "numpy", "pillow")}
+    return {"mien": __version__, "python": platform.python_version()} | installed
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _config(start: Start) -> dict[str, Any]:
+def _config(start: Start, device: str) -> dict[str, Any]:
     return {
         "recipe": asdict(start.recipe),
         "seed": start.seed,
-        "device": start.device,
+        "device": device,
         "data": describe(start.split, start.data_path),
         "versions": versions(),
         "command": start.command,
