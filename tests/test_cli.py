@@ -1,7 +1,10 @@
 """The command line as its users type it."""
 
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import mien
 from mien.cli import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +32,6 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_the_classic_three_commands(run: Run, drawn: Path, tmp_path: Path) -> None:
-    pytest.importorskip("keras")
     fractions = ["--train_frac", "0.70", "--val_frac", "0.15", "--test_frac", "0.15"]
     prepared = run("prepare_data.py", "--input_dir", drawn, "--output_dir", "data", *fractions)
     assert prepared.returncode == 0, prepared.stderr
@@ -141,6 +144,15 @@ def test_wrong_flags_give_exit_code_2() -> None:
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert all(f"mien {name}" in readme for name in COMMANDS)
+
+
+def test_public_names_are_no_modules() -> None:
+    """A function named like a room would be hidden as soon as the room is entered."""
+    for room in pkgutil.walk_packages(mien.__path__, "mien."):
+        if room.name != "mien.__main__":
+            importlib.import_module(room.name)
+    for name in mien.__all__:
+        assert not inspect.ismodule(getattr(mien, name)), name
 
 
 def test_importing_mien_is_light_and_silent() -> None:

@@ -1,6 +1,7 @@
 """Mien names the expression on a face: prepare, train, evaluate, explain, report.
 
 Importing this package loads nothing heavy and opens no network; the names below are fetched when first used.
+`mien.train.train` and `mien.evaluate.evaluate` live in their rooms, whose names they share.
 """
 
 from importlib import import_module
@@ -20,10 +21,6 @@ _LAZY = {
     "predict_proba": "mien.models.model",
     "read_model": "mien.models.files",
     "write_model": "mien.models.files",
-    "Recipe": "mien.train.recipes",
-    "find_recipe": "mien.train.recipes",
-    "train": "mien.train.trainer",
-    "evaluate": "mien.evaluate.evaluation",
     "grad_cam": "mien.explain.gradcam",
 }
 

@@ -5,6 +5,7 @@ Results go to stdout, progress and remarks to stderr. Bad input gives one line a
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -261,6 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("stopped by Ctrl-C")
         return _INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, `head` perhaps, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

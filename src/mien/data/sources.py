@@ -108,14 +108,14 @@ def load(source: Source, preprocess: Preprocess | None = None) -> Dataset:
     )
 
 
-def open_data(path: Path, seed: int = 0, preprocess: Preprocess | None = None) -> Split:
+def open_data(path: str | Path, seed: int = 0, preprocess: Preprocess | None = None) -> Split:
     """What `--data` means.
 
     A prepared folder keeps its parts; so does an unprepared FER-2013 source (Training -> train,
     PublicTest -> val, PrivateTest -> test) and a folder that holds all of train/, val/ and test/. Anything
     else is split 70/15/15, copies kept together.
     """
-    source = open_source(path)
+    source = open_source(Path(path))
     data = load(source, preprocess)
     if not source.origin:
         parts = split_indices(data.labels, copy_groups(data.images), FRACTIONS, seed)

@@ -1,1 +1,5 @@
 """Evaluation: a model on one part of the data, scored with intervals."""
+
+from mien.evaluate.evaluation import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate"]

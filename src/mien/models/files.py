@@ -32,10 +32,10 @@ class Format(NamedTuple):
     write: Callable[[Model, Path], None]
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: str | Path) -> Model:
     """The model in a file, or in a run folder; raises UsageError or ModelError naming the remedy."""
-    path = _file(path)
-    return _format(path).read(path)
+    file = _file(Path(path))
+    return _format(file).read(file)
 
 
 def model_digest(path: Path) -> str:
@@ -49,8 +49,9 @@ def model_name(path: Path) -> str:
     return file.resolve().parent.name if file.name == MODEL_FILE else file.stem
 
 
-def write_model(model: Model, path: Path) -> None:
+def write_model(model: Model, path: str | Path) -> None:
     """Write `model` to `path`, whole or not at all; the suffix picks the format."""
+    path = Path(path)
     write = _format(path).write
     atomic.write_with(path, lambda temporary: write(model, temporary))
 

@@ -68,8 +68,8 @@ def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def epoch_text(epoch: Epoch, epochs: int, *, best: bool) -> str:
-    """One line an epoch."""
+def epoch_text(epoch: Epoch, epochs: int, *, best: bool = False) -> str:
+    """One line an epoch; `best` marks one whose model was saved."""
     return (
         f"epoch {epoch.epoch:>2}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}  "
         f"val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}  rate {epoch.lr:.2g}  "
@@ -90,8 +90,10 @@ def training_text(result: TrainResult, files: Sequence[Path]) -> str:
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Accuracy with its interval, and a line a class."""
-    scores = evaluation.scores
+    """Accuracy with its interval, a line a class, the confusion matrix, and the same in words."""
+    from mien.report.words import summary  # loads torch, which preparing does without
+
+    scores, classes = evaluation.scores, evaluation.faces.classes
     low, high = scores.accuracy_ci95
     return "\n".join(
         [
@@ -100,7 +102,10 @@ def evaluation_text(evaluation: Evaluation) -> str:
             "",
             _class_table(scores),
             "",
-            f"cross-entropy {scores.nll:.3f}, expected calibration error {scores.ece:.3f}",
+            confusion_text(scores, classes),
+            "",
+            *summary(scores, classes),
+            f"Cross-entropy {scores.nll:.3f}, expected calibration error {scores.ece:.3f}.",
         ]
     )
 

@@ -1,1 +1,6 @@
 """Training: augmentation, recipes, the loop, and run folders."""
+
+from mien.train.recipes import Recipe, find_recipe
+from mien.train.trainer import Listener, TrainResult, train
+
+__all__ = ["Listener", "Recipe", "TrainResult", "find_recipe", "train"]
