@@ -1,11 +1,13 @@
 """What the documents tell people to do, done."""
 
+import ast
 import re
 import shlex
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -29,6 +31,14 @@ def desk(drawn: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def python(desk: Path, *words: object) -> str:
+    """What Python prints, run in the folder `desk`."""
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, cwd=desk, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def lines_with(start: str) -> list[str]:
     return [line for _, block in BLOCKS for line in block.splitlines() if line.startswith(start)]
 
@@ -39,18 +49,13 @@ def test_the_classic_five_lines(desk: Path) -> None:
     zipfile.ZipFile(desk / archive).extractall(desk / folder)
     commands = lines_with("python ")
     assert len(commands) == 4
-    for command in commands[1:]:
-        _, script, *flags = shlex.split(command)
-        done = subprocess.run([sys.executable, ROOT / script, *flags], cwd=desk, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    assert "95 % interval" in done.stdout
+    printed = [python(desk, ROOT / words[1], *words[2:]) for words in map(shlex.split, commands[1:])]
+    assert "95 % interval" in printed[-1]
 
 
 def test_the_python_example(desk: Path) -> None:
     (example,) = (block for language, block in BLOCKS if language == "python")
-    done = subprocess.run([sys.executable, "-c", example], cwd=desk, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    low, high = eval(done.stdout)
+    low, high = ast.literal_eval(python(desk, "-c", example))
     assert 0 <= low < high <= 1
 
 
@@ -62,7 +67,7 @@ def test_every_command_is_described() -> None:
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_described_flags_exist(name: str) -> None:
     (row,) = (line for line in README.splitlines() if line.startswith(f"| `mien {name}"))
-    usage = subprocess.run([sys.executable, "-m", "mien", name, "--help"], capture_output=True, text=True).stdout
+    usage = python(ROOT, "-m", "mien", name, "--help")
     for flag in re.findall(r"--[a-z_-]+", row):
         assert flag.replace("_", "-") in usage.replace("_", "-"), f"mien {name} has no {flag}"
 
@@ -79,7 +84,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     for whole, part in (("count=2000", "count=300"), ("epochs=10", "epochs=2")):
         assert whole in text
         text = text.replace(whole, part)
-    notebook = nbformat.reads(text, as_version=4)
+    notebook: Any = nbformat.reads(text, as_version=4)
     sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(tmp_path / "kernel")}})  # files: no network
     where = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=600, resources=where, config=sockets).execute()
@@ -90,7 +95,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
 
 
 def test_the_committed_notebook_shows_its_pictures() -> None:
-    notebook = nbformat.read(ROOT / "notebooks/training.ipynb", as_version=4)
+    notebook: Any = nbformat.read(ROOT / "notebooks/training.ipynb", as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
     assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) == 11

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
 from mien.errors import UsageError
+from mien.models import kernels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_VECTOR = 32  # bfloat16 numbers in the widest register
 _KERAS_EPSILON = 1e-3  # batch norm as Keras has it, so that weights can travel both ways
 
 
@@ -32,6 +34,15 @@ class Block(nn.Sequential):
             nn.MaxPool2d(2) if pool else nn.Identity(),
             nn.ReLU(),
         )
+        self.width = channels_out
+        self.window = 2 if pool else 1
+        self.fused: bool = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps [B, out, H / 2, W / 2] of maps [B, in, H, W]; of full size where the block does not pool."""
+        if self.fused and self.training:
+            return kernels.norm_pool_relu(self[0](input), cast("nn.BatchNorm2d", self[1]), self.window)
+        return super().forward(input)
 
 
 class Network(nn.Module):
@@ -93,6 +104,16 @@ def build(name: str, classes: int) -> Network:
     if name not in NETWORKS:
         raise UsageError(f"unknown network '{name}'; there are {', '.join(NETWORKS)}")
     return NETWORKS[name](classes).to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+
+
+def fuse(network: Network) -> None:
+    """Let the blocks train with compiled kernels, where there is a compiler.
+
+    Blocks whose width fills no whole vector stay as they are: there PyTorch's own operations are faster.
+    """
+    for block in network.modules():
+        if isinstance(block, Block):
+            block.fused = kernels.available() and block.width % _VECTOR == 0
 
 
 def last_convolution(network: nn.Module) -> nn.Module:

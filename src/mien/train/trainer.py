@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mien.data.dataset import Dataset
 from mien.errors import TrainingError, UsageError
 from mien.models.model import Model
-from mien.models.networks import build
+from mien.models.networks import build, fuse
 from mien.preprocess import Preprocess
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
@@ -136,6 +136,8 @@ class _Run:
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
         self.classes = train.classes
         self.network = build(recipe.network, len(train.classes)).to(device)
+        if device.type == "cpu":
+            fuse(self.network)
         self.average = _running_mean(self.network, recipe.average) if recipe.average else None
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         steps = -(-len(train) // recipe.batch_size)

@@ -1,0 +1,176 @@
+/* Batch norm, 2x2 max pool and ReLU as one operation, forward and backward; `kernels.py` says what and why.
+ *
+ * Tensors lie channels-last: [batch, height, width, channels]. `window` is 2, or 1 for no pooling: then a pooled place is a
+ * place. `chosen` tells, for each pooled number, which of the window's places was the largest, or SHUT where ReLU gave 0.
+ * Sums are taken in a fixed order, so that the same threads give the same bits.
+ */
+#include <omp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHUT 4
+#define RUN 64 /* places that are summed in single precision before double takes over */
+
+#ifdef BFLOAT16
+typedef uint16_t number;
+static inline float load(number value) {
+    union { uint32_t bits; float number; } wide = {(uint32_t)value << 16};
+    return wide.number;
+}
+static inline number store(float value) { /* rounds to nearest, ties to even */
+    union { float number; uint32_t bits; } wide = {value};
+    return (number)((wide.bits + 0x7fff + (wide.bits >> 16 & 1)) >> 16);
+}
+#else
+typedef float number;
+static inline float load(number value) { return value; }
+static inline number store(float value) { return value; }
+#endif
+
+typedef struct {
+    long batch;
+    int height, width, channels, window; /* of the operation's input */
+} Shape;
+
+/* Where the input of pooled place `column` of pooled row `row` (counted over the whole batch) begins. */
+static inline long place(const Shape *s, long row, int column) {
+    int rows = s->height / s->window;
+    return ((row / rows * s->height + row % rows * s->window) * s->width + column * s->window) * s->channels;
+}
+
+/* Where the window's k-th place lies, from its first. */
+static inline long beside(const Shape *s, int k) { return (k / 2 * (long)s->width + k % 2) * s->channels; }
+
+/* Adds up what the threads have summed, [threads][2][channels], into `sums` [2][channels], always in the same order. */
+static void collect(const double *partial, int threads, int channels, double *sums) {
+    memset(sums, 0, 2 * channels * sizeof *sums);
+    for (int t = 0; t < threads; t++)
+        for (int c = 0; c < 2 * channels; c++) sums[c] += partial[(long)t * 2 * channels + c];
+}
+
+/* Sum and sum of squares of each channel over all places: double [2][channels]. */
+void moments(const number *x, Shape s, double *sums) {
+    long places = s.batch * s.height * s.width;
+    int channels = s.channels, threads = omp_get_max_threads();
+    double *partial = calloc((long)threads * 2 * channels, sizeof *partial);
+    #pragma omp parallel num_threads(threads)
+    {
+        double *mine = partial + (long)omp_get_thread_num() * 2 * channels;
+        float sum[channels], square[channels];
+        #pragma omp for schedule(static)
+        for (long first = 0; first < places; first += RUN) {
+            long end = first + RUN < places ? first + RUN : places;
+            memset(sum, 0, sizeof sum);
+            memset(square, 0, sizeof square);
+            for (long at = first; at < end; at++) {
+                #pragma omp simd
+                for (int c = 0; c < channels; c++) {
+                    float value = load(x[at * channels + c]);
+                    sum[c] += value;
+                    square[c] += value * value;
+                }
+            }
+            for (int c = 0; c < channels; c++) mine[c] += sum[c], mine[channels + c] += square[c];
+        }
+    }
+    collect(partial, threads, channels, sums);
+    free(partial);
+}
+
+static inline void forward_place(const number *restrict x, const Shape *s, int window, const float *restrict scale,
+                                 const float *restrict shift, number *restrict y, uint8_t *restrict chosen) {
+    #pragma omp simd
+    for (int c = 0; c < s->channels; c++) {
+        float best = scale[c] * load(x[c]);
+        int which = 0;
+        for (int k = 1; k < window * window; k++) {
+            float value = scale[c] * load(x[beside(s, k) + c]);
+            which = value > best ? k : which;
+            best = value > best ? value : best;
+        }
+        best += shift[c];
+        y[c] = store(best < 0 ? 0 : best); /* NaN stays NaN */
+        chosen[c] = (uint8_t)(best > 0 ? which : SHUT);
+    }
+}
+
+/* y = relu(max over the window of (scale x + shift)). */
+void forward(const number *x, Shape s, const float *scale, const float *shift, number *y, uint8_t *chosen) {
+    long rows = s.batch * (s.height / s.window);
+    int columns = s.width / s.window;
+    #pragma omp parallel for schedule(static)
+    for (long row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++) {
+            const number *in = x + place(&s, row, column);
+            long out = (row * columns + column) * s.channels;
+            if (s.window == 2)
+                forward_place(in, &s, 2, scale, shift, y + out, chosen + out);
+            else
+                forward_place(in, &s, 1, scale, shift, y + out, chosen + out);
+        }
+}
+
+static inline void sums_place(const number *restrict x, const Shape *s, int window, const number *restrict dy,
+                              const uint8_t *restrict chosen, float *restrict sum, float *restrict product) {
+    #pragma omp simd
+    for (int c = 0; c < s->channels; c++) {
+        float value = load(x[c]);
+        for (int k = 1; k < window * window; k++) value = chosen[c] == k ? load(x[beside(s, k) + c]) : value;
+        float slope = chosen[c] == SHUT ? 0 : load(dy[c]);
+        sum[c] += slope;
+        product[c] += slope * value;
+    }
+}
+
+/* Sums of dy and of dy x over the places that were chosen: double [2][channels]. */
+void slopes(const number *x, const number *dy, const uint8_t *chosen, Shape s, double *sums) {
+    long rows = s.batch * (s.height / s.window);
+    int channels = s.channels, columns = s.width / s.window, threads = omp_get_max_threads();
+    double *partial = calloc((long)threads * 2 * channels, sizeof *partial);
+    #pragma omp parallel num_threads(threads)
+    {
+        double *mine = partial + (long)omp_get_thread_num() * 2 * channels;
+        float sum[channels], product[channels];
+        #pragma omp for schedule(static)
+        for (long row = 0; row < rows; row++) {
+            memset(sum, 0, sizeof sum);
+            memset(product, 0, sizeof product);
+            for (int column = 0; column < columns; column++) {
+                const number *in = x + place(&s, row, column);
+                long out = (row * columns + column) * channels;
+                if (s.window == 2)
+                    sums_place(in, &s, 2, dy + out, chosen + out, sum, product);
+                else
+                    sums_place(in, &s, 1, dy + out, chosen + out, sum, product);
+            }
+            for (int c = 0; c < channels; c++) mine[c] += sum[c], mine[channels + c] += product[c];
+        }
+    }
+    collect(partial, threads, channels, sums);
+    free(partial);
+}
+
+static inline void backward_place(const number *restrict x, int channels, int k, const number *restrict dy,
+                                  const uint8_t *restrict chosen, const float *restrict scale,
+                                  const float *restrict slope, const float *restrict offset, number *restrict dx) {
+    #pragma omp simd
+    for (int c = 0; c < channels; c++) {
+        float own = chosen[c] == k ? scale[c] * load(dy[c]) : 0;
+        dx[c] = store(own + slope[c] * load(x[c]) + offset[c]);
+    }
+}
+
+/* dx = scale dy where chosen, and slope x + offset everywhere. */
+void backward(const number *x, const number *dy, const uint8_t *chosen, Shape s, const float *scale, const float *slope,
+              const float *offset, number *dx) {
+    long rows = s.batch * (s.height / s.window);
+    int columns = s.width / s.window;
+    #pragma omp parallel for schedule(static)
+    for (long row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++)
+            for (int k = 0; k < s.window * s.window; k++) {
+                long in = place(&s, row, column) + beside(&s, k), out = (row * columns + column) * s.channels;
+                backward_place(x + in, s.channels, k, dy + out, chosen + out, scale, slope, offset, dx + in);
+            }
+}

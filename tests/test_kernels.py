@@ -1,0 +1,92 @@
+"""The compiled kernels compute what PyTorch's own operations compute."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn.functional import batch_norm, max_pool2d
+
+from mien.models import kernels
+from mien.models.networks import Block, build, fuse
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason="no C compiler with OpenMP")
+
+
+def a_norm(channels: int) -> torch.nn.BatchNorm2d:
+    """One with slopes of either sign, and one that is zero."""
+    norm = torch.nn.BatchNorm2d(channels, eps=1e-3)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    norm.weight.data[0] = 0
+    return norm
+
+
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.parametrize(("channels", "size"), [(32, 12), (48, 6), (5, 4)])
+def test_values_slopes_and_statistics(window: int, channels: int, size: int) -> None:
+    torch.manual_seed(window + channels)
+    x = torch.randn(7, channels, size, size) * 2 + 1
+    ours, theirs = a_norm(channels), a_norm(channels)
+    theirs.load_state_dict(ours.state_dict())
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y = kernels.norm_pool_relu(a * 1, ours, window)
+    expected = max_pool2d(theirs(b), window).relu()
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    expected.backward(dy)
+    for one, other in ((y, expected), (a.grad, b.grad), (ours.weight.grad, theirs.weight.grad)):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad, rtol=1e-4, atol=1e-4)
+    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_bfloat16_is_rounded_once() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(5, 32, 8, 8).bfloat16()
+    norm = a_norm(32)
+    exact = max_pool2d(batch_norm(x.float(), None, None, norm.weight, norm.bias, training=True, eps=norm.eps), 2).relu()
+    y = kernels.norm_pool_relu(x, norm, 2)
+    torch.testing.assert_close(y.float(), exact.bfloat16().float(), rtol=2**-7, atol=1e-6)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    """A ReLU that made it zero would hide a diverged network."""
+    x = torch.full((2, 32, 2, 2), torch.nan)
+    assert kernels.norm_pool_relu(x, a_norm(32), 2).isnan().all()
+
+
+def test_the_same_bits_again() -> None:
+    x = torch.randn(64, 32, 24, 24)
+    norm = a_norm(32)
+    first, again = (kernels.norm_pool_relu(x, norm, 2) for _ in range(2))
+    assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("name", ["classic", "pooled", "deep"])
+def test_a_fused_network_has_the_same_loss_and_slopes(name: str) -> None:
+    torch.manual_seed(0)
+    plain = build(name, 7).train()
+    torch.nn.init.normal_(plain.head.weight, std=0.1)
+    plain.get_submodule("dropout").eval()
+    fused = copy.deepcopy(plain)
+    fuse(fused)
+    assert any(block.fused for block in fused.modules() if isinstance(block, Block))
+    faces, labels = torch.rand(8, 1, 48, 48), torch.arange(8) % 7
+    losses = [torch.nn.functional.cross_entropy(network(faces), labels) for network in (plain, fused)]
+    torch.testing.assert_close(losses[0], losses[1])
+    slopes = (
+        torch.autograd.grad(loss, list(network.parameters()))
+        for loss, network in zip(losses, (plain, fused), strict=True)
+    )
+    for (part, _), one, other in zip(plain.named_parameters(), *slopes, strict=True):
+        if not part.endswith("0.bias"):  # the norm takes a convolution's bias away: its slope is rounding alone
+            assert (one - other).norm() < 0.02 * one.norm(), part
+
+
+def test_evaluation_is_left_alone() -> None:
+    network = build("classic", 7)
+    faces = torch.rand(3, 1, 48, 48)
+    before = network.eval()(faces)
+    fuse(network)
+    assert torch.equal(network(faces), before)
