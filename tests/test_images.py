@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +22,13 @@ RAMP = np.linspace(0, 255, 96 * 96).reshape(96, 96).astype(np.uint8)  # dark abo
 GRAY = Image.fromarray(RAMP)
 
 
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
-def turned(**options: object) -> bytes:
+def turned(**options: Any) -> bytes:
     """A picture on its side, with the remark that says so."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -45,7 +46,7 @@ def half_clear() -> bytes:
     return encode(Image.fromarray(pixels))
 
 
-def palette(**options: object) -> bytes:
+def palette(**options: Any) -> bytes:
     return encode(GRAY.convert("P"), **options)
 
 

@@ -105,8 +105,11 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(drawn: Path, tmp_pat
     assert outside.read_bytes() == b"precious"
 
 
+HEADER = "path,label,split,source,sha256,group,flags"
+
+
 @pytest.mark.parametrize(
-    "text", ["", "path,label\na,b\n", "path\x00", "path,label,split,source,sha256,group,flags\na,b"]
+    "text", ["", HEADER, "path,label\na,b\n", "path\x00", f"{HEADER}\na,b", f"{HEADER}\na,b,c,d,e,1,"]
 )
 def test_what_is_no_manifest_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.csv").write_text(text)

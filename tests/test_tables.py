@@ -1,12 +1,16 @@
 """FER-2013 as CSV: the three known files, their bad rows, and the same faces as images."""
 
 import io
+import json
+import tracemalloc
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mien.cli import main
@@ -16,7 +20,7 @@ from mien.data.prepare import How, plan, write
 from mien.data.sources import load, open_data, open_source
 from mien.data.tables import LABELS
 from mien.emotions import EMOTIONS
-from mien.errors import DataError
+from mien.errors import DataError, MienError
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 FACES = [
@@ -71,9 +75,9 @@ def test_the_competitions_training_file_has_no_parts_and_is_split(tmp_path: Path
 
 def test_the_competitions_test_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     path = table(tmp_path / "test.csv", rows("pixels"))
-    for given in (path, tmp_path):
+    for place in (path, tmp_path):
         with pytest.raises(DataError, match=r"test\.csv: has no column 'emotion'.*carry no labels.*use train\.csv"):
-            open_source(given)
+            open_source(place)
 
 
 @pytest.mark.parametrize("files", [["train.csv", "test.csv"], ["test.csv", "train.csv", "icml_face_data.csv"]])
@@ -198,8 +202,6 @@ def test_all_bad_rows_come_in_one_line(tmp_path: Path) -> None:
 
 
 def test_skip_bad_leaves_bad_rows_out_and_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import json
-
     path = table(tmp_path / "fer2013.csv", [*FER2013, *(line for line, _ in BAD_ROWS)])
     before = path.read_bytes()
     arguments = ["prepare", "--input-dir", str(path), "--output-dir", str(tmp_path / "data"), "--skip-bad"]
@@ -233,9 +235,38 @@ def test_an_unusable_table_is_named(tmp_path: Path, lines: list[str], message: s
         open_source(path)
 
 
-def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
-    import tracemalloc
+CELLS = ["0", "7", GOOD, SHORT, "Training", ",", '"', "\r", "\n", "\x00", "\xff", "NaN", " "]
 
+
+@given(
+    header=st.sampled_from(["emotion,pixels,Usage", "emotion,pixels", "pixels", ""]),
+    cells=st.lists(st.sampled_from(CELLS)),
+    tail=st.binary(max_size=30),
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_a_table_holds_only_our_errors_come(
+    tmp_path_factory: pytest.TempPathFactory, header: str, cells: list[str], tail: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "mutated.csv"
+    path.write_bytes("\n".join([header, *FER2013[1:3], "".join(cells)]).encode("latin-1") + tail)
+    try:
+        load(open_source(path))
+    except MienError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+def test_a_damaged_table_in_a_zip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "fer.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fer2013.csv", "\n".join(FER2013))
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"fer\.zip: fer2013\.csv: damaged \(.*\); download the archive again"):
+        open_source(path)
+
+
+def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     with open(path, "wb") as file:
         file.write("\n".join(FER2013[:9]).encode() + b"\n")
