@@ -1,13 +1,19 @@
 """Preparation: byte for byte, nothing lost, the same twice."""
 
+import errno
 import hashlib
+import shutil
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from mien.data.prepare import How, Plan, counts, leaked, plan, read_manifest, write
+from mien.data.manifest import read_manifest
+from mien.data.prepare import How, Plan, counts, leaked, plan, write
 from mien.data.sources import open_data, open_source
-from mien.errors import UsageError
+from mien.errors import DataError, UsageError
 
 
 def prepared(drawn: Path, out: Path, how: How | None = None, *, overwrite: bool = False) -> Plan:
@@ -31,6 +37,84 @@ def test_images_arrive_byte_for_byte_and_sources_stay(drawn: Path, tmp_path: Pat
     for row in planned.rows:
         assert after[row.path] == before[row.source] == row.sha256
     assert read_manifest(tmp_path) == list(planned.rows)
+
+
+def test_archives_and_tables_stay_as_they_are(drawn: Path, tmp_path: Path) -> None:
+    images = sorted(drawn.rglob("*.png"))
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as archive:
+        for path in images:
+            archive.write(path, path.relative_to(drawn))
+    lines = [f"{i % 7},{' '.join(map(str, np.asarray(Image.open(path)).ravel()))}" for i, path in enumerate(images)]
+    (tmp_path / "faces.csv").write_text("\n".join(["emotion,pixels", *lines]))
+    before = tree(tmp_path)
+    for name in before:
+        prepared(tmp_path / name, tmp_path / "out" / name)
+        assert len(tree(tmp_path / "out" / name)) == len(images) + 1
+    assert {name: digest for name, digest in tree(tmp_path).items() if not name.startswith("out/")} == before
+
+
+def test_skip_bad_goes_on_without_unreadable_images(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn, tmp_path / "in")
+    bad = sorted((tmp_path / "in").rglob("*.png"))[::40]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:200])
+    names = [path.relative_to(tmp_path / "in").as_posix() for path in bad]
+    with pytest.raises(DataError, match=f"{names[0]}: not a readable image"):
+        plan(open_source(tmp_path / "in"), How())
+    planned = prepared(tmp_path / "in", tmp_path / "out", How(skip_bad=True))
+    assert [problem.split(":")[0] for problem in planned.skipped] == names
+    assert not {row.source for row in planned.rows} & set(names)
+    assert len(planned.rows) == 160 - len(names)
+    assert len(open_data(tmp_path / "out").train)
+
+
+def test_preparing_a_prepared_folder_anew_in_its_place_loses_nothing(drawn: Path, tmp_path: Path) -> None:
+    first = prepared(drawn, tmp_path)
+    again = prepared(tmp_path, tmp_path, How(seed=1), overwrite=True)
+    assert sorted(row.sha256 for row in again.rows) == sorted(row.sha256 for row in first.rows)
+    assert sorted(row.sha256 for row in again.rows) == sorted(tree(tmp_path)[row.path] for row in again.rows)
+
+
+def test_what_fails_half_way_leaves_the_old_division(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(drawn, tmp_path)
+    first = tree(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match=r"cannot be written \(No space left on device\)"):
+        prepared(drawn, tmp_path, How(seed=1), overwrite=True)
+    assert tree(tmp_path) == first
+
+
+@pytest.mark.parametrize("path", ["../outside.png", "/etc/outside.png", "train/../../outside.png", "C:outside.png"])
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(drawn: Path, tmp_path: Path, path: str) -> None:
+    """With --overwrite, what a manifest lists is removed."""
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(b"precious")
+    planned = prepared(drawn, tmp_path / "data")
+    manifest = tmp_path / "data/manifest.csv"
+    manifest.write_text(manifest.read_text().replace(planned.rows[3].path, path))
+    with pytest.raises(DataError, match="leads out of the folder"):
+        open_source(tmp_path / "data")
+    with pytest.raises(DataError, match="leads out of the folder"):
+        prepared(drawn, tmp_path / "data", How(seed=1), overwrite=True)
+    assert outside.read_bytes() == b"precious"
+
+
+HEADER = "path,label,split,source,sha256,group,flags"
+
+
+@pytest.mark.parametrize(
+    "text", ["", HEADER, "path,label\na,b\n", "path\x00", f"{HEADER}\na,b", f"{HEADER}\na,b,c,d,e,1,"]
+)
+def test_what_is_no_manifest_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(DataError, match=r"manifest\.csv: .*prepare the data again"):
+        open_source(tmp_path)
 
 
 def test_copies_never_fall_into_two_parts(drawn: Path) -> None:

@@ -44,13 +44,15 @@ def prepare(
     split: Literal["stratified", "official"] = "stratified",
     seed: int = 0,
     allow_leaks: Flag[bool] = False,
+    skip_bad: Flag[bool] = False,
     overwrite: Flag[bool] = False,
     json: Flag[bool] = False,
 ) -> None:
-    """Divide an archive or folder of faces into train/ val/ test/ with a manifest.
+    """Divide faces into train/ val/ test/ with a manifest.
 
     Args:
-        input_dir: zip archive, or folder of <class>/<image> with or without train/ val/ test/.
+        input_dir: zip archive, folder of <class>/<image> with or without train/ val/ test/, fer2013.csv, or
+            kaggle:<owner>/<name>.
         output_dir: where train/ val/ test/ and manifest.csv are written.
         train_frac: share of each class for training.
         val_frac: share of each class for choosing.
@@ -58,6 +60,7 @@ def prepare(
         split: "official" keeps the division that the source brings along.
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
+        skip_bad: go on without images and rows that cannot be read, and name them.
         overwrite: replace a division prepared otherwise.
         json: print the result as JSON.
     """
@@ -66,7 +69,7 @@ def prepare(
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
-    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks)
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad)
     check_fractions(how.fractions)
     source = open_source(input_dir)
     _say(f"reading {len(source.entries):,} images of {input_dir}")
@@ -82,7 +85,7 @@ def explore(data: Data, out: Path = RUNS / "explore", seed: int = 0) -> None:
     """Draw what the data look like: class bars and pies, augmented variants, faces and mean face per class.
 
     Args:
-        data: prepared folder, archive, or folder of <class>/<image>.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         out: folder whose figures/ receives the pictures.
         seed: draws the faces shown and the augmentation.
     """
@@ -107,7 +110,7 @@ def train(
     """Train a network; the best model so far is on disk after each epoch, Ctrl-C keeps it.
 
     Args:
-        data: prepared folder, archive, or folder of <class>/<image>.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         recipe: "classic" is the tutorial's; see `mien recipes`.
         epochs: passes over the training faces, at most.
         batch_size: faces an update.
@@ -153,7 +156,7 @@ def evaluate(
 
     Args:
         model: model file (.safetensors, .h5) or run folder.
-        data: prepared folder, archive, or folder of <class>/<image>.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part to score; "val" where there is no test part.
         out: folder for the results; runs/<model>-<split> if not given.
         device: "cpu" or "cuda".
@@ -177,7 +180,7 @@ def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None
 
     Args:
         model: model file (.safetensors, .h5) or run folder.
-        data: prepared folder, archive, or folder of <class>/<image>.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part whose faces are explained; "val" where there is no test part.
         out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
     """

@@ -6,14 +6,11 @@ write(plan, source, out)             images byte for byte, then `manifest.csv`, 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,52 +18,40 @@ import numpy as np
 from mien import atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
 from mien.data.dataset import PARTS, Dataset
-from mien.data.sources import FRACTIONS, MANIFEST, Source, load, reader
+from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
+from mien.data.sources import FRACTIONS, Source, load, load_readable, reader
 from mien.data.split import split_indices
-from mien.errors import DataError, UsageError
+from mien.errors import UsageError
 
-Wrap = Callable[[Iterable["Row"]], Iterable["Row"]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of `manifest.csv`.
-
-    path: where the image lies below the prepared folder. source: its name in the source. sha256: of its bytes.
-    group: shared by copies (equal decoded pixels). flags: `blank`, `copy`, `conflict` (a copy of it carries
-    another label), joined by `;`.
-    """
-
-    path: str
-    label: str
-    split: str
-    source: str
-    sha256: str
-    group: int
-    flags: str
+Wrap = Callable[[Iterable[Row]], Iterable[Row]]
 
 
 @dataclass(frozen=True)
 class How:
-    """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`)."""
+    """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`).
+
+    allow_leaks: let copies of a face fall into different parts. skip_bad: go on without what cannot be read.
+    """
 
     fractions: tuple[float, float, float] = FRACTIONS
     seed: int = 0
     official: bool = False
     allow_leaks: bool = False
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every image's place, in the source's order, and the class names."""
+    """Every image's place, in the source's order, the class names, and what was left out: `<name>: <reason>`."""
 
     rows: tuple[Row, ...]
     classes: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def plan(source: Source, how: How) -> Plan:
     """Decide where every image of `source` goes; raises UsageError or DataError."""
-    data = load(source)
+    data, source = load_readable(source) if how.skip_bad else (load(source), source)
     groups = copy_groups(data.images)
     parts = _official_parts(source) if how.official else _drawn_parts(data, groups, how)
     names = _free_names(data, parts)
@@ -78,33 +63,20 @@ def plan(source: Source, how: How) -> Plan:
             parts, names, source.entries, digests, groups, flags, strict=True
         )
     )
-    return Plan(rows, source.classes)
+    return Plan(rows, source.classes, source.problems)
 
 
 def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, wrap: Wrap = iter) -> bool:
     """Write the prepared folder; True if anything had to be written.
 
     The same plan over an existing folder only puts back what is missing. Another plan is refused unless
-    `overwrite`, which removes the images that the old manifest lists and nothing else. `wrap` may show progress.
+    `overwrite`, which removes the images that the old manifest lists and nothing else, once the new ones lie
+    beside them. `wrap` may show progress. Raises UsageError where `out` cannot be used.
     """
-    manifest = _manifest(planned.rows)
-    existing = out / MANIFEST
-    if existing.is_file() and existing.read_text(encoding="utf-8") == manifest:
-        return _copy([row for row in planned.rows if not (out / row.path).is_file()], source, out, wrap)
-    if existing.is_file():
-        if not overwrite:
-            raise UsageError(
-                f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder"
-            )
-        _remove_listed(out)
-    _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".prepare-", dir=out) as staging:
-        _copy(planned.rows, source, Path(staging), wrap)
-        for part in sorted({row.split for row in planned.rows}):
-            (Path(staging) / part).replace(out / part)
-    atomic.write_text(existing, manifest)
-    return True
+    try:
+        return _write(planned, source, out, overwrite, wrap)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from None
 
 
 def counts(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
@@ -161,21 +133,24 @@ def _digests(source: Source) -> list[str]:
         return [hashlib.sha256(read(entry.name)).hexdigest() for entry in source.entries]
 
 
-def _manifest(rows: Iterable[Row]) -> str:
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([field.name for field in fields(Row)])
-    lines.writerows(astuple(row) for row in rows)
-    return text.getvalue()
-
-
-def read_manifest(folder: Path) -> list[Row]:
-    """The rows of a prepared folder's manifest."""
-    try:
-        with open(folder / MANIFEST, newline="", encoding="utf-8") as file:
-            return [Row(**{**row, "group": int(row["group"])}) for row in csv.DictReader(file)]  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder / MANIFEST}: not a manifest ({error}); prepare the data again") from None
+def _write(planned: Plan, source: Source, out: Path, overwrite: bool, wrap: Wrap) -> bool:
+    manifest = manifest_text(planned.rows)
+    existing = out / MANIFEST
+    if existing.is_file() and existing.read_text(encoding="utf-8") == manifest:
+        return _copy([row for row in planned.rows if not (out / row.path).is_file()], source, out, wrap)
+    if existing.is_file() and not overwrite:
+        raise UsageError(f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder")
+    old = [out / row.path for row in read_manifest(out)] if existing.is_file() else []
+    _refuse_foreign(out, old)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".prepare-", dir=out) as staging:
+        _copy(planned.rows, source, Path(staging), wrap)
+        existing.unlink(missing_ok=True)
+        _remove(out, old)
+        for part in sorted({row.split for row in planned.rows}):
+            (Path(staging) / part).replace(out / part)
+    atomic.write_text(existing, manifest)
+    return True
 
 
 def _copy(rows: Sequence[Row], source: Source, out: Path, wrap: Wrap) -> bool:
@@ -187,21 +162,20 @@ def _copy(rows: Sequence[Row], source: Source, out: Path, wrap: Wrap) -> bool:
     return bool(rows)
 
 
-def _remove_listed(out: Path) -> None:
-    for row in read_manifest(out):
-        (out / row.path).unlink(missing_ok=True)
-    (out / MANIFEST).unlink()
+def _remove(out: Path, images: Sequence[Path]) -> None:
+    """Remove `images`, and the folders of the parts, which they leave empty."""
+    for image in images:
+        image.unlink(missing_ok=True)
     for part in PARTS:
-        for folder in sorted((out / part).glob("*/")):
-            if not any(folder.iterdir()):
-                folder.rmdir()
-        if (out / part).is_dir() and not any((out / part).iterdir()):
-            shutil.rmtree(out / part)
+        for folder in sorted((out / part).rglob("*/"), reverse=True):
+            folder.rmdir()
+        if (out / part).is_dir():
+            (out / part).rmdir()
 
 
-def _refuse_foreign(out: Path) -> None:
+def _refuse_foreign(out: Path, own: Sequence[Path]) -> None:
+    listed = set(own)
     for part in PARTS:
-        if (out / part).exists():
-            raise UsageError(
-                f"{out / part}: holds files that Mien did not write; move it away, or choose another folder"
-            )
+        for path in (out / part).rglob("*"):
+            if path not in listed and (path.is_symlink() or not path.is_dir()):
+                raise UsageError(f"{path}: a file that Mien did not write; move it away, or choose another folder")

@@ -1,111 +1,98 @@
-"""Where faces come from: an archive or a folder of `<class>/<image>`, with or without parts.
+"""Where faces come from: a folder or zip archive of images, a table of pixels, or Kaggle.
 
-open_source(path) -> Source      what is there: one Entry an image, nothing decoded yet
+open_source(path) -> Source      what is there: one Entry an image, no image decoded yet
 load(source)      -> Dataset     decoded by the one Preprocess path
 open_data(path)   -> Split       what `--data` means: a prepared folder or any source
 """
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 import os
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from mien.data.archives import Archive
 from mien.data.copies import copy_groups, shared_with
 from mien.data.dataset import PARTS, Dataset, Split
+from mien.data.kaggle import download, is_kaggle
+from mien.data.layout import Entry, arrange, class_names, is_image
+from mien.data.manifest import MANIFEST, read_manifest
 from mien.data.split import split_indices
+from mien.data.stores import Container, Folder, Reader, Store
+from mien.data.tables import Table, find_table, read_table
 from mien.errors import DataError, UsageError
 from mien.preprocess import Preprocess
 
-MANIFEST = "manifest.csv"
 FRACTIONS = (0.70, 0.15, 0.15)
 
-_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"}
-_FOLDER_PARTS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_FER_PARTS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _MANY = 2000  # images from which decoding in several processes pays for starting them
-
-Reader = Callable[[str], bytes]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of a source: its name there, its class, and its part (`""` where the source has none)."""
-
-    name: str
-    label: str
-    part: str
+_NAMED = 3  # unusable images or rows that an error message names
 
 
 @dataclass(frozen=True)
 class Source:
-    """An archive or folder whose images are listed but not read.
+    """Faces that are listed but not decoded.
 
-    `origin` names the division that the source brings along, `""` if none.
+    origin: names the division that the source brings along, `""` if none. problems: what of it cannot be used,
+    one `<name>: <reason>` each.
     """
 
     path: Path
+    store: Store
     entries: tuple[Entry, ...]
     classes: tuple[str, ...]
     origin: str
+    problems: tuple[str, ...] = ()
 
 
-def open_source(path: Path) -> Source:
-    """List the images of a zip archive or a folder; raises UsageError or DataError naming the remedy."""
+def open_source(path: str | Path) -> Source:
+    """List the faces of a folder, a zip archive, a table, or `kaggle:<owner>/<name>`.
+
+    A table lies by itself, or in a folder or archive without images. Its unusable rows are in `problems`.
+    Raises UsageError or DataError naming the remedy.
+    """
+    path = download(Path(path).as_posix()) if is_kaggle(str(path)) else Path(path)
     if not path.exists():
-        raise UsageError(f"{path}: no such file or folder; give the archive, or a folder of <class>/<image>")
-    if path.is_dir():
-        return _from_manifest(path) if (path / MANIFEST).is_file() else _from_names(path, _folder_names(path))
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: not a zip archive (damaged or cut short?); download it again or give a folder")
-    with zipfile.ZipFile(path) as archive:
-        return _from_names(path, [info.filename for info in archive.infolist() if not info.is_dir()])
+        raise UsageError(f"{path}: no such file or folder; give an archive, a table, or a folder of <class>/<image>")
+    try:
+        return _listed(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-@contextmanager
-def reader(source: Source) -> Iterator[Reader]:
+def reader(source: Source) -> AbstractContextManager[Reader]:
     """A function from an entry's name to the image's bytes, open for the length of the `with` block."""
-    if source.path.is_dir():
-        yield lambda name: (source.path / name).read_bytes()
-        return
-    with zipfile.ZipFile(source.path) as archive:
-
-        def read(name: str) -> bytes:
-            try:
-                return archive.read(name)
-            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-                raise DataError(f"{source.path}: {name}: {error}; download the archive again") from None
-
-        yield read
+    return source.store.reader()
 
 
 def load(source: Source, preprocess: Preprocess | None = None) -> Dataset:
     """Decode every image of `source`, in its order.
 
-    Uses all cores for large sources. Raises DataError naming the first image that cannot be read.
+    Uses all cores for large sources. Raises DataError, naming the first ones, if any cannot be read.
     """
-    preprocess = preprocess or Preprocess()
-    names = [entry.name for entry in source.entries]
-    place = {name: i for i, name in enumerate(source.classes)}
-    return Dataset(
-        images=_decode_all(source, names, preprocess),
-        labels=np.array([place[entry.label] for entry in source.entries], np.int64),
-        classes=source.classes,
-        paths=tuple(f"{entry.label}/{PurePosixPath(entry.name).name}" for entry in source.entries),
-    )
+    data, readable = load_readable(source, preprocess)
+    if readable.problems:
+        raise _unusable(source, readable.problems)
+    return data
+
+
+def load_readable(source: Source, preprocess: Preprocess | None = None) -> tuple[Dataset, Source]:
+    """Decode what can be read of `source`; also the source without what cannot, which its `problems` then name."""
+    images, failures = _decode_all(source, preprocess or Preprocess())
+    problems = (*source.problems, *(failures[i] for i in sorted(failures)))
+    kept = [i for i in range(len(source.entries)) if i not in failures]
+    entries = tuple(source.entries[i] for i in kept)
+    if len({entry.label for entry in entries}) < 2:
+        raise _unusable(source, problems)
+    readable = replace(source, entries=entries, classes=class_names(source.path, entries), problems=problems)
+    return _dataset(readable, images[kept] if failures else images), readable
 
 
 def open_data(path: str | Path, seed: int = 0, preprocess: Preprocess | None = None) -> Split:
@@ -115,7 +102,7 @@ def open_data(path: str | Path, seed: int = 0, preprocess: Preprocess | None = N
     PublicTest -> val, PrivateTest -> test) and a folder that holds all of train/, val/ and test/. Anything
     else is split 70/15/15, copies kept together.
     """
-    source = open_source(Path(path))
+    source = open_source(path)
     data = load(source, preprocess)
     if not source.origin:
         parts = split_indices(data.labels, copy_groups(data.images), FRACTIONS, seed)
@@ -127,93 +114,92 @@ def open_data(path: str | Path, seed: int = 0, preprocess: Preprocess | None = N
     return Split(train, val, test, origin=source.origin + note)
 
 
-def _folder_names(folder: Path) -> list[str]:
-    names: list[str] = []
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        base = Path(where).relative_to(folder).as_posix()
-        names += [f"{base}/{file}" for file in sorted(files)]
-    return names
+def _listed(path: Path) -> Source:
+    if (path / MANIFEST).is_file():
+        return _prepared(path)
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return _tabled(Folder(path.parent), path.name, str(path))
+    container = Folder(path) if path.is_dir() else Archive(path)
+    names = container.names()
+    images = [name for name in names if is_image(name)]
+    table = None if images else find_table(names)
+    if table:
+        return _tabled(container, table, f"{path}/{table}")
+    entries, origin = arrange(path, images)
+    return Source(path, container, entries, class_names(path, entries), origin)
 
 
-def _from_names(path: Path, names: Sequence[str]) -> Source:
-    images = sorted(name for name in names if _is_image(name))
-    if not images:
-        raise DataError(f"{path}: holds no images; expected <class>/<image> or train/<class>/<image>")
-    places = [PurePosixPath(name).parts for name in images]
-    if any(len(place) < 2 for place in places):
-        raise DataError(f"{path}: {images[0]} lies in no class folder; expected <class>/<image>")
-    folders = [_FOLDER_PARTS.get(place[-3].lower(), "") if len(place) > 2 else "" for place in places]
-    _check_one_root(path, places, folders)
-    parts, origin = _own_parts(places, folders)
-    entries = tuple(Entry(name, place[-2], part) for name, place, part in zip(images, places, parts, strict=True))
-    return Source(path, entries, _classes(path, entries), origin)
-
-
-def _is_image(name: str) -> bool:
-    place = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in place.parts)
-    return not hidden and place.suffix.lower() in _IMAGE_SUFFIXES
-
-
-def _check_one_root(path: Path, places: Sequence[tuple[str, ...]], folders: Sequence[str]) -> None:
-    roots = {"/".join(place[: -3 if part else -2]) for place, part in zip(places, folders, strict=True)}
-    if len(roots) > 1:
-        first, second = sorted(roots)[:2]
-        raise DataError(
-            f"{path}: class folders on different levels (in '{first or '.'}' and '{second}'); give the folder "
-            "that holds the classes, or train/ val/ test/"
-        )
-
-
-def _own_parts(places: Sequence[tuple[str, ...]], folders: Sequence[str]) -> tuple[list[str], str]:
-    """The part of each image, and the name of the division, if the source brings one along."""
-    official = [_FER_PARTS.get(place[-1].split("_")[0], "") for place in places]
-    if all(official):
-        return official, "FER-2013's official parts"
-    if set(folders) == set(PARTS):
-        return list(folders), "the source's own train, val and test folders"
-    return [""] * len(places), ""
-
-
-def _from_manifest(folder: Path) -> Source:
-    with open(folder / MANIFEST, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"path", "label", "split"} <= rows[0].keys():
-        raise DataError(f"{folder / MANIFEST}: not a manifest (columns path, label, split); prepare the data again")
-    entries = tuple(Entry(row["path"], row["label"], row["split"]) for row in rows)
-    strange = {entry.part for entry in entries} - set(PARTS)
-    if strange:
-        raise DataError(f"{folder / MANIFEST}: unknown split '{sorted(strange)[0]}'; prepare the data again")
-    missing = [entry.name for entry in entries if not (folder / entry.name).is_file()]
+def _prepared(folder: Path) -> Source:
+    rows = read_manifest(folder)
+    missing = [row.path for row in rows if not (folder / row.path).is_file()]
     if missing:
         raise DataError(f"{folder}: {len(missing):,} prepared images are gone, {missing[0]} first; prepare again")
-    return Source(folder, entries, _classes(folder, entries), f"prepared folder {folder}")
+    entries = tuple(Entry(row.path, row.label, row.split, row.path.split("/")[-1]) for row in rows)
+    return Source(folder, Folder(folder), entries, class_names(folder, entries), f"prepared folder {folder}")
 
 
-def _classes(path: Path, entries: Sequence[Entry]) -> tuple[str, ...]:
-    classes = tuple(sorted({entry.label for entry in entries}))
-    if len(classes) < 2:
-        raise DataError(f"{path}: only one class, '{classes[0]}'; naming expressions takes at least two")
-    return classes
+def _tabled(container: Container, name: str, where: str) -> Source:
+    with container.stream(name) as stream:
+        found = read_table(stream, where)
+    source = Source(Path(where), found.table, found.entries, (), found.origin, found.problems)
+    if found.problems and len({entry.label for entry in found.entries}) < 2:
+        raise _unusable(source, found.problems)
+    return replace(source, classes=class_names(source.path, found.entries))
 
 
-def _decode_all(source: Source, names: Sequence[str], preprocess: Preprocess) -> np.ndarray:
+def _unusable(source: Source, problems: Sequence[str]) -> DataError:
+    """All that cannot be used, in one line."""
+    where = f"{source.path}{',' if isinstance(source.store, Table) else ':'}"
+    named = "; ".join(problems[:_NAMED])
+    more = f"; and {len(problems) - _NAMED:,} more" if len(problems) > _NAMED else ""
+    return DataError(f"{where} {named}{more}. Correct or remove them, or prepare the data with --skip-bad")
+
+
+def _dataset(source: Source, images: np.ndarray) -> Dataset:
+    place = {name: i for i, name in enumerate(source.classes)}
+    return Dataset(
+        images=images,
+        labels=np.array([place[entry.label] for entry in source.entries], np.int64),
+        classes=source.classes,
+        paths=tuple(f"{entry.label}/{entry.file}" for entry in source.entries),
+    )
+
+
+def _decode_all(source: Source, preprocess: Preprocess) -> tuple[np.ndarray, dict[int, str]]:
+    """The gray squares, uint8 [N, S, S], and what is wrong with those that could not be had, by place."""
+    names = [entry.name for entry in source.entries]
+    store = source.store
+    if isinstance(store, Table):
+        return np.stack([preprocess.gray(store.picture(name)) for name in names]), {}
     workers = min(os.cpu_count() or 1, 8) if len(names) >= _MANY else 1
     if workers == 1 or "fork" not in multiprocessing.get_all_start_methods():
-        return _decode(source, names, preprocess)
-    chunks = [names[i::workers] for i in range(workers)]
-    images = np.empty((len(names), preprocess.size, preprocess.size), np.uint8)
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
-        jobs = [pool.submit(_decode, source, chunk, preprocess) for chunk in chunks]
-        for i, job in enumerate(jobs):
-            images[i::workers] = job.result()
-    return images
+        return _decode(store, names, preprocess)
+    return _decode_in_processes(store, names, preprocess, workers)
 
 
-def _decode(source: Source, names: Sequence[str], preprocess: Preprocess) -> np.ndarray:
+def _decode_in_processes(
+    store: Store, names: Sequence[str], preprocess: Preprocess, workers: int
+) -> tuple[np.ndarray, dict[int, str]]:
     images = np.empty((len(names), preprocess.size, preprocess.size), np.uint8)
-    with reader(source) as read:
+    failures: dict[int, str] = {}
+    try:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+            jobs = [pool.submit(_decode, store, names[i::workers], preprocess) for i in range(workers)]
+            for i, job in enumerate(jobs):
+                images[i::workers], failed = job.result()
+                failures |= {i + workers * place: problem for place, problem in failed.items()}
+    except BrokenProcessPool:
+        raise DataError("a process that decoded images was killed (out of memory?); free some and try again") from None
+    return images, failures
+
+
+def _decode(store: Store, names: Sequence[str], preprocess: Preprocess) -> tuple[np.ndarray, dict[int, str]]:
+    images = np.zeros((len(names), preprocess.size, preprocess.size), np.uint8)
+    failures: dict[int, str] = {}
+    with store.reader() as read:
         for i, name in enumerate(names):
-            images[i] = preprocess.decode(read(name), f"{source.path}: {name}")
-    return images
+            try:
+                images[i] = preprocess.decode(read(name), name)
+            except DataError as error:
+                failures[i] = str(error)
+    return images, failures

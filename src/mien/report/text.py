@@ -47,6 +47,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
         },
         "blank": sum("blank" in row.flags for row in rows),
         "leaked": {part: leaked(rows, part) for part in parts if part != "train"},
+        "skipped": {"count": len(planned.skipped), "names": list(planned.skipped)},
     }
 
 
@@ -64,8 +65,15 @@ def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
         f"copies: {copies['images']:,} images in {copies['groups']:,} groups ({where or 'none'}); "
         f"{copies['groups_with_conflicting_labels']:,} groups carry conflicting labels",
         _leak_line(facts),
+        *_skipped_lines(facts["skipped"]),
     ]
     return "\n".join(lines)
+
+
+def _skipped_lines(skipped: dict[str, Any]) -> list[str]:
+    if not skipped["count"]:
+        return []
+    return [f"left out, because they cannot be read: {skipped['count']:,}", *(f"  {name}" for name in skipped["names"])]
 
 
 def epoch_text(epoch: Epoch, epochs: int, *, best: bool = False) -> str:
