@@ -5,13 +5,22 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' batches are small: threads cost more than they give
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mien.data.dataset import Dataset
+from mien.emotions import EMOTIONS
+
+if TYPE_CHECKING:
+    from mien.models.model import Model
+
+PATCHES = np.random.default_rng(0).integers(0, 256, (24, 6, 6), np.uint8)
+FACES = PATCHES.repeat(8, axis=1).repeat(8, axis=2)  # large spots: answers differ more than on noise
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +68,33 @@ def random_faces(count: int, classes: tuple[str, ...], seed: int = 0) -> Dataset
         image[top : top + 4, 4:20] += 180
     paths = tuple(f"{classes[label]}/{i}.png" for i, label in enumerate(labels))
     return Dataset(images.astype(np.uint8), labels.astype(np.int64), classes, paths)
+
+
+def lively(classes: tuple[str, ...] = EMOTIONS, architecture: str = "classic", temperature: float = 1.0) -> "Model":
+    """A network with nothing at its start, whose answers differ from face to face."""
+    import torch
+
+    from mien.models.model import Model, predict_proba
+    from mien.models.networks import build
+
+    torch.manual_seed(0)
+    network = build(architecture, len(classes)).eval()
+    model = Model(network, architecture, classes, notes={"recipe": "none"}, temperature=temperature)
+    state = network.state_dict()
+    for name, values in state.items():
+        if name.endswith(("running_var", ".1.weight")):
+            values.uniform_(0.5, 2)
+        elif values.is_floating_point() and values.ndim == 1:
+            values.normal_(0, 0.3)
+    state["head.weight"].normal_(0, 0.3)
+    spread = spreading(predict_proba(replace(model, temperature=1.0), FACES))
+    state["head.weight"].mul_(spread[0])
+    state["head.bias"].sub_(torch.from_numpy(spread[1])).mul_(spread[0])
+    return model
+
+
+def spreading(answers: np.ndarray) -> tuple[float, np.ndarray]:
+    """Factor and offsets of the logits with which every class is named at times."""
+    logits = np.log(answers)
+    offsets = logits.mean(0)
+    return float(1 / (logits - offsets).std()), offsets

@@ -7,13 +7,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mien.errors import UsageError
-from mien.models.networks import NETWORKS, Network, build
+from mien.models.architectures import ARCHITECTURES
+from mien.models.networks import Network, build
 
 FACES = torch.rand(6, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
 
 
-@pytest.fixture(params=list(NETWORKS))
+@pytest.fixture(params=list(ARCHITECTURES))
 def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(0)
     return build(request.param, 7)

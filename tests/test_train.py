@@ -14,6 +14,7 @@ from mien.data.dataset import Dataset, Split
 from mien.errors import TrainingError, UsageError
 from mien.models.files import read_model
 from mien.models.model import Model, predict_proba
+from mien.models.networks import torch_network
 from mien.train import trainer
 from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
 from mien.train.run import Start, free_folder, read_history, train_run
@@ -34,7 +35,7 @@ def start(tmp_path: Path, recipe: Recipe = SHORT) -> Start:
 
 
 def same_weights(one: Model, other: Model) -> bool:
-    pairs = zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True)
+    pairs = zip(*(torch_network(model).state_dict().values() for model in (one, other)), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
 

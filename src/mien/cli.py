@@ -119,7 +119,7 @@ def train(
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
-        save_as: also write the best model to this file (.safetensors or .h5).
+        save_as: also write the best model to this file (.safetensors, .onnx, .keras or .h5).
     """
     from mien.models.files import MODEL_FILE, check_suffix, write_model
     from mien.report.draw import draw_training
@@ -155,7 +155,7 @@ def evaluate(
     """Score a model on one part of the data, with intervals, tables and pictures.
 
     Args:
-        model: model file (.safetensors, .h5) or run folder.
+        model: model file (.safetensors, .onnx, .keras, .h5) or run folder.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part to score; "val" where there is no test part.
         out: folder for the results; runs/<model>-<split> if not given.
@@ -179,7 +179,7 @@ def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None
     """Draw where the network looks: Grad-CAM over right and wrong answers, and the mean map of each class.
 
     Args:
-        model: model file (.safetensors, .h5) or run folder.
+        model: model file (.safetensors, .keras, .h5) or run folder.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part whose faces are explained; "val" where there is no test part.
         out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
@@ -191,6 +191,20 @@ def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None
     read, evaluation = _evaluate(model, data, split, "cpu")
     folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
     _list(draw_heatmaps(read, evaluation, folder))
+
+
+def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) -> None:
+    """Write a model in another format, which the suffix of FILE picks.
+
+    Args:
+        model: model file (.safetensors, .keras, .h5) or run folder.
+        file: what to write: .safetensors, .onnx, or for the classic network .keras or .h5; replaced if it is there.
+    """
+    from mien.models.files import check_suffix, read_model, write_model
+
+    check_suffix(file)
+    write_model(read_model(model), file)
+    print(file)
 
 
 def report(run: tyro.conf.Positional[Path]) -> None:
@@ -249,6 +263,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "explain": explain,
+    "export": export,
     "report": report,
     "demo": demo,
     "recipes": recipes,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mien.models.model import Model
-from mien.models.networks import last_convolution
+from mien.models.networks import last_convolution, torch_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def mean_maps(maps: NDArray[np.float32], labels: NDArray[np.int64], classes: int
 
 
 def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
-    network = model.network.cpu().eval()
+    network = torch_network(model).cpu().eval()
     kept: list[Tensor] = []
     layer = last_convolution(network)
     handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))

@@ -1,41 +1,66 @@
 """Model files. The suffix picks the format, here and nowhere else.
 
-.safetensors    native: weights, and class names, preprocessing and provenance in the header
-.h5             the classic network as Keras writes and reads it (see keras_h5)
+.safetensors    native: weights, and class names, preprocessing, temperature and provenance in the header
+.onnx           for prediction alone, without torch; the same header in its metadata
+.keras, .h5     the classic network as Keras writes and reads it
+
+A model file may come from a stranger. Reading one gives a model or an error; it runs nothing, follows no path out of
+the file, and asks for no more memory than a network of Mien needs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
-
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from typing import Any, NamedTuple
 
 from mien import atomic
 from mien.errors import ModelError, UsageError
 from mien.models.model import Model
-from mien.models.networks import NETWORKS, build
-from mien.preprocess import Preprocess
 
 MODEL_FILE = "model.safetensors"
-_KEY = "mien"
+_MOST_BYTES = 64 << 20  # the classic network with Adam's state: 7.5 MB
+_DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 
 class Format(NamedTuple):
-    """How one kind of model file is read and written."""
+    """The module whose `read(path)` and `write(model, path)` know a kind of file, and how errors speak of it."""
 
-    read: Callable[[Path], Model]
-    write: Callable[[Model, Path], None]
+    module: str
+    kind: str
+    remedy: str
+
+
+_RESAVE = "save it again with model.save(...)"
+_FORMATS = {
+    ".safetensors": Format("native", "a model file written by Mien", "train or export it again"),
+    ".onnx": Format("onnx_file", "an .onnx file written by Mien", "export it again with mien export"),
+    ".keras": Format("keras_zip", "a Keras .keras file", _RESAVE),
+    ".h5": Format("keras_h5", "a Keras .h5 file", _RESAVE),
+}
 
 
 def read_model(path: str | Path) -> Model:
     """The model in a file, or in a run folder; raises UsageError or ModelError naming the remedy."""
     file = _file(Path(path))
-    return _format(file).read(file)
+    module, kind, remedy = _format(file)
+    reader = _module(module)
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"larger than {_MOST_BYTES >> 20} MiB, which no model of Mien is")
+        return reader.read(file)
+    except ModelError as error:
+        raise ModelError(f"{file}: {_line(error)}") from None
+    except _DAMAGED as error:
+        raise ModelError(f"{file}: not {kind}, or a damaged one ({_line(error)}); {remedy}") from None
+
+
+def write_model(model: Model, path: str | Path) -> None:
+    """Write `model` to `path`, whole or not at all; the suffix picks the format."""
+    path = Path(path)
+    writer = _module(_format(path).module)
+    atomic.write_with(path, lambda temporary: writer.write(model, temporary))
 
 
 def model_digest(path: Path) -> str:
@@ -47,13 +72,6 @@ def model_name(path: Path) -> str:
     """A short name for a model: its run folder's, or its file's."""
     file = _file(path)
     return file.resolve().parent.name if file.name == MODEL_FILE else file.stem
-
-
-def write_model(model: Model, path: str | Path) -> None:
-    """Write `model` to `path`, whole or not at all; the suffix picks the format."""
-    path = Path(path)
-    write = _format(path).write
-    atomic.write_with(path, lambda temporary: write(model, temporary))
 
 
 def check_suffix(path: Path) -> None:
@@ -70,54 +88,30 @@ def check_classes(model: Model, classes: tuple[str, ...], model_name: str, data_
         )
 
 
-def _read_safetensors(path: Path) -> Model:
-    try:
-        with safe_open(path, framework="pt") as file:
-            fields = json.loads((file.metadata() or {})[_KEY])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        if fields["architecture"] not in NETWORKS:
-            raise ModelError(f"{path}: made by another version of Mien (network '{fields['architecture']}')")
-        network = build(fields["architecture"], len(fields["classes"]))
-        network.load_state_dict(weights)
-        preprocess = Preprocess(**fields["preprocess"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: not a model file written by Mien ({reason}); train or export it again") from None
-    return Model(network.eval(), fields["architecture"], tuple(fields["classes"]), preprocess, fields["notes"])
+def _module(name: str) -> Any:
+    """A format's module, imported now: each needs libraries that the others do without."""
+    return import_module(f"mien.models.{name}")
 
 
-def _write_safetensors(model: Model, path: Path) -> None:
-    weights = {name: value.contiguous() for name, value in model.network.state_dict().items()}
-    save_file(weights, path, metadata={_KEY: json.dumps(model.header())})
-
-
-def _read_h5(path: Path) -> Model:
-    from mien.models.keras_h5 import read_h5  # needs h5py, which only this format does
-
-    return read_h5(path)
-
-
-def _write_h5(model: Model, path: Path) -> None:
-    from mien.models.keras_h5 import write_h5
-
-    write_h5(model, path)
-
-
-_FORMATS = {
-    ".safetensors": Format(_read_safetensors, _write_safetensors),
-    ".h5": Format(_read_h5, _write_h5),
-}
+def _line(error: Exception) -> str:
+    """One printable line, whatever names from the file an error quotes."""
+    return "".join(c if c.isprintable() else "?" for c in str(error) or type(error).__name__)[:400]
 
 
 def _file(path: Path) -> Path:
     if path.is_dir():
         path = path / MODEL_FILE
     if not path.is_file():
-        raise UsageError(f"{path}: no such model file; train one, or give a .safetensors or .h5 file or a run folder")
+        raise UsageError(f"{path}: no such model file; train one, or give a {_suffixes()} file or a run folder")
     return path
 
 
 def _format(path: Path) -> Format:
     if path.suffix.lower() not in _FORMATS:
-        raise UsageError(f"{path}: unknown model format '{path.suffix}'; use {' or '.join(_FORMATS)}")
+        raise UsageError(f"{path}: unknown model format '{path.suffix}'; use {_suffixes()}")
     return _FORMATS[path.suffix.lower()]
+
+
+def _suffixes() -> str:
+    *some, last = _FORMATS
+    return f"{', '.join(some)} or {last}"

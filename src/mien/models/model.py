@@ -1,54 +1,107 @@
-"""A trained network with all it needs to be used rightly: class names, preprocessing, and where it comes from."""
+"""A trained network with all it needs to be used rightly: class names, preprocessing, and where it comes from.
+
+Nothing here needs torch: what runs the network is the network's own affair.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import nn
 
+from mien import __version__
+from mien.errors import ModelError
+from mien.models.architectures import ARCHITECTURES, SIDE
 from mien.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH = 256
+_MOST_CLASSES = 1000
+_COLDEST, _WARMEST = 0.01, 100
+
+
+class GivesLogits(Protocol):
+    """What a model asks of its network, whichever library runs it."""
+
+    def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+        """Logits, float32 [B, K], of faces float32 [B, 1, S, S] in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True)
 class Model:
     """A network and what travels with its weights.
 
-    architecture: its name in `networks.NETWORKS`. notes: provenance in words (recipe, seed, data, version).
+    architecture: its name in `ARCHITECTURES`. notes: provenance in words (recipe, seed, data, version).
+    temperature: what the logits are divided by before they become probabilities.
     """
 
-    network: nn.Module
+    network: GivesLogits
     architecture: str
     classes: tuple[str, ...]
     preprocess: Preprocess = field(default_factory=Preprocess)
     notes: Mapping[str, str] = field(default_factory=dict)
-
-    def parameters(self) -> int:
-        """Number of trained weights."""
-        return sum(weight.numel() for weight in self.network.parameters())
+    temperature: float = 1.0
 
     def header(self) -> dict[str, Any]:
         """What travels beside the weights in a file, as plain values."""
         return {
+            "mien": __version__,
             "architecture": self.architecture,
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),
             "notes": dict(self.notes),
+            "temperature": self.temperature,
         }
 
 
+def parse_header(text: str) -> dict[str, Any]:
+    """The fields of a `Model` beside its network, from the JSON of `Model.header()`; raises ModelError unless sound."""
+    fields = json.loads(text)
+    preprocess, classes = Preprocess(**fields["preprocess"]), fields["classes"]
+    if fields["architecture"] not in ARCHITECTURES or preprocess.size != SIDE:
+        raise ModelError(f"made by another version of Mien (network '{fields['architecture']}'); export it again")
+    names = [name for name in classes if isinstance(name, str) and name and name.isprintable()]
+    if not isinstance(classes, list) or not 2 <= len(classes) == len(set(names)) <= _MOST_CLASSES:
+        raise ModelError(f"its classes are not 2 to {_MOST_CLASSES} different names; export it again")
+    temperature = float(fields.get("temperature", 1))
+    if not _COLDEST <= temperature <= _WARMEST:
+        raise ModelError(f"its temperature is {temperature}, not {_COLDEST} to {_WARMEST}; export it again")
+    return {
+        "architecture": fields["architecture"],
+        "classes": tuple(classes),
+        "preprocess": preprocess,
+        "notes": {str(key): str(note) for key, note in fields["notes"].items()},
+        "temperature": temperature,
+    }
+
+
+def checksum(header: str, arrays: Iterable[NDArray[Any]]) -> str:
+    """SHA-256 over a header and the weights, in hexadecimal: tells damage, but not malice, which can count too."""
+    total = hashlib.sha256(header.encode())
+    for array in arrays:
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def check_numbers(array: NDArray[Any], name: str) -> None:
+    """Raise ModelError if a weight is infinite or not a number."""
+    if not np.isfinite(array).all():
+        raise ModelError(f"'{name}' holds numbers that no training leaves; train it again")
+
+
 def predict_proba(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
-    """Class probabilities, float32 [N, K], of gray faces uint8 [N, S, S]; always computed in float32."""
-    network = model.network.to(device).eval()
-    faces = torch.from_numpy(np.ascontiguousarray(images))[:, None]
-    with torch.inference_mode():
-        logits = [network(batch.to(device).float() / 255) for batch in faces.split(_BATCH)]
-    return torch.cat(logits).softmax(1).cpu().numpy()
+    """Class probabilities, float32 [N, K], of gray faces uint8 [N, S, S]; the network runs in float32."""
+    batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
+    logits = np.concatenate([model.network.logits(model.preprocess.scale(batch), device) for batch in batches])
+    if not np.isfinite(logits).all():
+        raise ModelError("the model answers with numbers that are infinite or none; its weights are of no use")
+    tempered = logits.astype(np.float64) / model.temperature
+    powers = np.exp(tempered - tempered.max(1, keepdims=True))
+    return (powers / powers.sum(1, keepdims=True)).astype(np.float32)

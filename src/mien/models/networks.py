@@ -1,20 +1,23 @@
 """The networks. Each takes float [B, 1, 48, 48] in [0, 1] and gives logits, float [B, K].
 
-`build(name, classes)` makes one with random weights; `NETWORKS` lists the names.
+`build(name, classes)` makes one of `ARCHITECTURES` with random weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
-from mien.errors import UsageError
+from mien.errors import ModelError, UsageError
 from mien.models import kernels
+from mien.models.architectures import ARCHITECTURES, Architecture
+from mien.models.model import Model
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _VECTOR = 32  # bfloat16 numbers in the widest register
@@ -46,64 +49,68 @@ class Block(nn.Sequential):
 
 
 class Network(nn.Module):
-    """What all networks have: a last layer that gives the logits."""
+    """Blocks of convolutions; the mean over all places, or a flattened dense layer; dropout; K logits."""
 
-    head: nn.Linear
-
-
-class Classic(Network):
-    """The tutorial's network: three blocks of 32, 64, 128 filters, flatten, dense 128, dropout, K logits."""
-
-    def __init__(self, classes: int) -> None:
+    def __init__(self, architecture: Architecture, classes: int) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(Block(1, 32), Block(32, 64), Block(64, 128))
-        self.dense = nn.Linear(128 * 6 * 6, 128)
-        self.dropout = nn.Dropout(0.5)
-        self.head = nn.Linear(128, classes)
+        self.blocks = nn.Sequential(*(Block(*sizes, pool=pool) for *sizes, pool in architecture.convolutions()))
+        features = architecture.features()
+        self.dense = nn.Linear(features, architecture.dense) if architecture.dense else None
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.head = nn.Linear(architecture.dense or features, classes)
         _start(self, self.head)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits [B, K] of faces [B, 1, 48, 48]."""
-        flat = self.blocks(faces).flatten(1)
-        return self.head(self.dropout(torch.relu(self.dense(flat))))
+        maps = self.blocks(faces)
+        features = maps.mean((2, 3)) if self.dense is None else torch.relu(self.dense(maps.flatten(1)))
+        return self.head(self.dropout(features))
 
-
-class Pooled(Network):
-    """Blocks of the given widths, then the mean over all places instead of a flattened dense layer.
-
-    `widths` is one tuple a stage; each stage ends in a 2x2 max pool, the last one in the global mean.
-    """
-
-    def __init__(self, classes: int, widths: tuple[tuple[int, ...], ...], dropout: float) -> None:
-        super().__init__()
-        blocks: list[nn.Module] = []
-        channels = 1
-        for stage in widths:
-            for i, width in enumerate(stage):
-                blocks.append(Block(channels, width, pool=i == len(stage) - 1))
-                channels = width
-        self.blocks = nn.Sequential(*blocks)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(channels, classes)
-        _start(self, self.head)
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Logits [B, K] of faces [B, 1, 48, 48]."""
-        return self.head(self.dropout(self.blocks(faces).mean((2, 3))))
-
-
-NETWORKS: dict[str, Callable[[int], Network]] = {
-    "classic": Classic,
-    "pooled": lambda classes: Pooled(classes, ((32,), (64,), (128,)), dropout=0.5),
-    "deep": lambda classes: Pooled(classes, ((24,), (48, 48), (96, 96), (192, 192)), dropout=0.2),
-}
+    def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+        """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48], with dropout and batch norm at rest."""
+        self.to(device).eval()
+        with torch.inference_mode():
+            return self(torch.from_numpy(faces).to(device)).cpu().numpy()
 
 
 def build(name: str, classes: int) -> Network:
     """The network called `name` for K = `classes`, with weights drawn from torch's generator."""
-    if name not in NETWORKS:
-        raise UsageError(f"unknown network '{name}'; there are {', '.join(NETWORKS)}")
-    return NETWORKS[name](classes).to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+    if name not in ARCHITECTURES:
+        raise UsageError(f"unknown network '{name}'; there are {', '.join(ARCHITECTURES)}")
+    network = Network(ARCHITECTURES[name], classes)
+    return network.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+
+
+def torch_network(model: Model) -> Network:
+    """The model's network, for what only torch can do; raises ModelError where another library runs it."""
+    if not isinstance(model.network, Network):
+        raise ModelError(
+            "an .onnx model only predicts: it can be neither explained nor exported again; "
+            "use the .safetensors file it was made from"
+        )
+    return model.network
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trained weights."""
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def convolutions(network: Network) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution with its batch norm, in the order the data flows."""
+    return [(block[0], block[1]) for block in cast("list[Any]", network.blocks)]
+
+
+def folded(network: Network) -> list[NDArray[np.float32]]:
+    """Weights and biases in the order the data flows, each batch norm merged into the convolution before it."""
+    arrays: list[Tensor] = []
+    for convolution, norm in convolutions(network):
+        scale = norm.weight.double() / (cast("Tensor", norm.running_var).double() + norm.eps).sqrt()
+        shift = cast("Tensor", convolution.bias) - cast("Tensor", norm.running_mean)
+        arrays += [convolution.weight * scale[:, None, None, None], shift * scale + norm.bias]
+    for dense in (network.dense, network.head):
+        arrays += [dense.weight, dense.bias] if dense else []
+    return [array.detach().cpu().float().contiguous().numpy() for array in arrays]
 
 
 def fuse(network: Network) -> None:

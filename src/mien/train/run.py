@@ -16,6 +16,7 @@ from mien.data.dataset import Split
 from mien.errors import DataError, TrainingError
 from mien.models.files import MODEL_FILE, write_model
 from mien.models.model import Model
+from mien.models.networks import parameters, torch_network
 from mien.train.recipes import Recipe
 from mien.train.trainer import Epoch, Listener, TrainResult, pick_device, train, with_notes
 
@@ -125,7 +126,7 @@ def _config(start: Start, device: str) -> dict[str, Any]:
 
 def _outcome(result: TrainResult) -> dict[str, Any]:
     return {
-        "model": {"architecture": result.model.architecture, "parameters": result.model.parameters()},
+        "model": {"architecture": result.model.architecture, "parameters": parameters(torch_network(result.model))},
         "best_epoch": result.best.epoch,
         "ended": result.ended,
         "seconds": round(sum(epoch.seconds for epoch in result.history), 1),

@@ -1,0 +1,72 @@
+"""The native model file: weights as safetensors, the rest as JSON in the header, and a checksum over both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mien.errors import ModelError, UsageError
+from mien.models.model import Model, check_numbers, checksum, parse_header
+
+try:
+    import numpy as np
+    import torch
+    from safetensors import SafetensorError, safe_open
+    from safetensors.numpy import save_file
+
+    from mien.models.networks import Network, build, torch_network
+except ImportError as error:
+    raise UsageError(f".safetensors models need torch and safetensors ({error}): pip install 'mien[train]'") from None
+
+_HEADER, _CHECKSUM = "mien", "sha256"
+_AGAIN = "train or export it again"
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+
+
+def read(path: Path) -> Model:
+    """The model in a `.safetensors` file; raises ModelError unless Mien wrote it and every byte still counts."""
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            fields = parse_header(metadata[_HEADER])
+            network = build(fields["architecture"], len(fields["classes"]))
+            expected = _arrays(network)
+            _check_names(expected.keys(), file.keys())
+            arrays = {name: file.get_tensor(name) for name in expected}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    _check_arrays(expected, arrays)
+    right = checksum(metadata[_HEADER], arrays.values())
+    if metadata.get(_CHECKSUM, right) != right:  # the first files had none
+        raise ModelError(f"damaged: its checksum does not fit its content; {_AGAIN}")
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return Model(network.eval(), **fields)
+
+
+def write(model: Model, path: Path) -> None:
+    """Write `model` to a `.safetensors` file."""
+    header, arrays = json.dumps(model.header()), _arrays(torch_network(model))
+    save_file(arrays, path, metadata={_HEADER: header, _CHECKSUM: checksum(header, arrays.values())})
+
+
+def _arrays(network: Network) -> Arrays:
+    """The network's tensors by name, in the names' order."""
+    state = network.state_dict()
+    return {name: state[name].detach().cpu().contiguous().numpy() for name in sorted(state)}
+
+
+def _check_names(expected: Iterable[str], found: Iterable[str]) -> None:
+    """Raise ModelError unless exactly the network's tensors are there."""
+    for name in sorted({*expected} ^ {*found}):
+        raise ModelError(f"'{name}' is missing, or more than the network has; {_AGAIN}")
+
+
+def _check_arrays(expected: Arrays, found: Arrays) -> None:
+    """Raise ModelError unless the tensors have the network's shapes and kinds of number, and sound numbers."""
+    for name, array in found.items():
+        kinds = [f"{a.dtype} {list(a.shape)}" for a in (array, expected[name])]
+        if kinds[0] != kinds[1]:
+            raise ModelError(f"'{name}' is {kinds[0]} where the network has {kinds[1]}; {_AGAIN}")
+        check_numbers(array, name)

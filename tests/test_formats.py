@@ -1,0 +1,200 @@
+"""One model in every format: the same answers, the same header, whoever opens the file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import FACES, lively
+
+from mien.cli import main
+from mien.data.sources import open_data
+from mien.errors import ModelError
+from mien.evaluate.evaluation import evaluate
+from mien.models.architectures import ARCHITECTURES
+from mien.models.files import read_model, write_model
+from mien.models.model import Model, predict_proba
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
+
+EVERYWHERE = [(name, suffix) for name in ARCHITECTURES for suffix in (".safetensors", ".onnx")]
+ALL = [*EVERYWHERE, ("classic", ".h5"), ("classic", ".keras")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _keras_on_torch() -> None:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+
+
+@pytest.fixture(scope="module")
+def public_test(archive: Path) -> np.ndarray:
+    return open_data(archive).val.images
+
+
+def written(model: Model, path: Path) -> Path:
+    if path.suffix in (".h5", ".keras"):
+        pytest.importorskip("keras", reason="keras (mien[keras]) is not installed")
+    write_model(model, path)
+    return path
+
+
+@pytest.mark.parametrize(("architecture", "suffix"), ALL)
+def test_every_format_gives_the_same_answers(architecture: str, suffix: str, tmp_path: Path) -> None:
+    model = lively(architecture=architecture, temperature=1.7)
+    expected = predict_proba(model, FACES)
+    back = read_model(written(model, tmp_path / f"m{suffix}"))
+    np.testing.assert_allclose(predict_proba(back, FACES), expected, atol=1e-4)
+    assert expected.std(0).min() > 0.03
+    assert back.header() == model.header()
+    assert predict_proba(back, FACES[:0]).shape == (0, 7)
+    assert list(tmp_path.iterdir()) == [tmp_path / f"m{suffix}"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("architecture", "suffix"), ALL)
+def test_every_format_agrees_on_every_face_of_public_test(
+    architecture: str, suffix: str, public_test: np.ndarray, tmp_path: Path
+) -> None:
+    model = lively(architecture=architecture)
+    expected = predict_proba(model, public_test)
+    answers = predict_proba(read_model(written(model, tmp_path / f"m{suffix}")), public_test)
+    assert np.abs(answers - expected).max() < 1e-4
+    best = np.sort(expected, axis=1)[:, -2:]
+    assert ((answers.argmax(1) == expected.argmax(1)) | (best[:, 1] - best[:, 0] < 1e-4)).all()
+    assert len(np.unique(expected.argmax(1))) >= 3
+
+
+# --- temperature
+
+
+def test_temperature_divides_the_logits() -> None:
+    cold, warm = (predict_proba(lively(temperature=value), FACES) for value in (1.0, 2.0))
+    roots = np.sqrt(cold)
+    np.testing.assert_allclose(warm, roots / roots.sum(1, keepdims=True), atol=1e-5)
+
+
+def test_useless_weights_are_told() -> None:
+    model = lively()
+    model.network.head.weight.data.fill_(1e38)  # pyrefly: ignore[missing-attribute]
+    with pytest.raises(ModelError, match="its weights are of no use"):
+        predict_proba(model, FACES)
+
+
+# --- .onnx
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_onnx_file_is_sound_and_whole(architecture: str, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx (mien[dev]) is not installed")
+    model = lively(("x", "wütend", "z"), architecture, temperature=0.8)
+    path = written(model, tmp_path / "m.onnx")
+    proto = onnx.load(path, load_external_data=False)
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.SerializeToString(deterministic=True) == path.read_bytes()
+    assert not any(tensor.HasField("data_location") for tensor in proto.graph.initializer)
+    assert sum(np.prod(tensor.dims) for tensor in proto.graph.initializer) * 4 > path.stat().st_size * 0.98
+
+
+def test_anyone_can_use_an_onnx_file(tmp_path: Path) -> None:
+    model = lively(temperature=1.7)
+    session = onnxruntime.InferenceSession(written(model, tmp_path / "m.onnx"))
+    (faces,) = session.get_inputs()
+    assert (faces.name, faces.shape, faces.type) == ("faces", ["batch", 1, 48, 48], "tensor(float)")
+    expected = predict_proba(model, FACES)
+    for count in (1, 5, 24):
+        (answers,) = session.run(["probabilities"], {"faces": FACES[:count, None].astype(np.float32) / 255})
+        np.testing.assert_allclose(answers, expected[:count], atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["mien"]) == model.header()
+
+
+def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
+    model = lively()
+    np.save(tmp_path / "faces.npy", FACES)
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'safetensors', 'h5py', 'keras', 'onnx'])); "
+        "import numpy, mien; model = mien.read_model('m.onnx'); "
+        "numpy.save('answers.npy', mien.predict_proba(model, numpy.load('faces.npy')))"
+    )
+    written(model, tmp_path / "m.onnx")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), predict_proba(model, FACES), atol=1e-4)
+
+
+# --- .keras
+
+
+@pytest.mark.filterwarnings("error:Skipping variable loading")
+def test_keras_opens_our_keras_file(tmp_path: Path) -> None:
+    keras: Any = pytest.importorskip("keras", reason="keras (mien[keras]) is not installed")
+    model = lively()
+    loaded = keras.models.load_model(written(model, tmp_path / "m.keras"))
+    inputs, expected = FACES[..., None].astype(np.float32) / np.float32(255), predict_proba(model, FACES)
+    np.testing.assert_allclose(loaded.predict(inputs, verbose=0), expected, atol=1e-4)
+    loaded.fit(inputs[:2], expected[:2], verbose=0)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_keras_files_hold_the_classic_network_only(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"m{suffix}").write_text("an older model")
+    with pytest.raises(ModelError, match=rf"\{suffix} holds .* 'classic', not 'deep'; use \.safetensors or \.onnx"):
+        write_model(lively(architecture="deep"), tmp_path / f"m{suffix}")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["an older model"]
+
+
+# --- the command line
+
+
+def test_export_writes_every_format(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("keras", reason="keras (mien[keras]) is not installed")
+    model = lively()
+    write_model(model, tmp_path / "model.safetensors")
+    for suffix in (".safetensors", ".keras", ".h5", ".onnx"):
+        file = tmp_path / f"other{suffix}"
+        assert main(["export", str(tmp_path), str(file)]) == 0
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err) == (f"{file}\n", "")
+        assert read_model(file).header() == model.header()
+    arguments = ["--model", str(file), "--data", str(drawn), "--out", str(tmp_path / "scores"), "--json"]
+    assert main(["evaluate", *arguments]) == 0
+    fields = json.loads(capsys.readouterr().out)
+    expected = evaluate(model, open_data(drawn).test, name="m", data="d", split="test").scores
+    assert fields["accuracy"] == expected.accuracy
+    assert fields["nll"] == pytest.approx(expected.nll, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("export m.onnx m.safetensors", "an .onnx model only predicts"),
+        ("export m.onnx m.h5", "an .onnx model only predicts"),
+        ("export m.safetensors m.pt", "unknown model format '.pt'; use .safetensors, .onnx, .keras or .h5"),
+        ("export nowhere.h5 m.onnx", "nowhere.h5: no such model file"),
+        ("explain --model m.onnx --data drawn", "an .onnx model only predicts: it can be neither explained"),
+        ("evaluate --model m.onnx --data drawn --device cuda", "an .onnx model runs on the CPU"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    arguments: str,
+    message: str,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for suffix in (".onnx", ".safetensors"):
+        write_model(lively(), f"m{suffix}")
+    Path("drawn").symlink_to(drawn)
+    before = sorted(Path().rglob("*"))
+    assert main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err.splitlines()[-1]
+    assert sorted(Path().rglob("*")) == before
