@@ -1,17 +1,21 @@
-# Two commands: `make demo` shows the whole way on drawn faces, `make test` checks everything.
+# Two commands: `make demo` shows the whole way on drawn faces, `make test` checks everything
+# (`make long`: what takes minutes).
 # Both set up `.venv` first; once that is done they need no network.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check clean
+.PHONY: demo test long check clean
 
 demo: $(READY)
 	$(BIN)/mien demo
 
 test: $(READY) check
 	$(BIN)/python -m pytest
+
+long: $(READY)
+	$(BIN)/python -m pytest -m long
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -17,7 +17,8 @@ from mien.models.model import Model, predict_proba
 from mien.train import trainer
 from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
 from mien.train.run import Start, free_folder, read_history, train_run
-from mien.train.trainer import Epoch, Listener, TrainResult, class_weights, pick_device, train
+from mien.train.state import State
+from mien.train.trainer import Listener, TrainResult, class_weights, pick_device, train
 
 CLASSES = ("calm", "cross", "glad")
 SHORT = Recipe("short", network="pooled", epochs=2, batch_size=16, rate=5e-3, balance="none")
@@ -68,11 +69,10 @@ def test_it_learns_what_is_easy() -> None:
 
 
 def test_the_kept_model_is_that_of_the_lowest_validation_loss() -> None:
-    kept: list[Model] = []
-    epochs: list[Epoch] = []
-    result = run(replace(SHORT, epochs=5), listener=Listener(on_best=kept.append, on_epoch=epochs.append))
-    assert result.best.val_loss == min(epoch.val_loss for epoch in epochs)
-    assert same_weights(result.model, kept[-1])
+    states: list[State] = []
+    result = run(replace(SHORT, epochs=5), listener=Listener(on_epoch=states.append))
+    assert result.best.val_loss == min(state.last.val_loss for state in states)
+    assert same_weights(result.model, states[-1].model)
     val = random_faces(30, CLASSES, 1)
     probabilities = predict_proba(result.model, val.images)
     loss = -np.log(probabilities[np.arange(30), val.labels]).mean()
@@ -96,8 +96,8 @@ def test_a_network_that_says_the_same_for_every_face_is_named(monkeypatch: pytes
 
 
 def test_ctrl_c_keeps_the_best_model(tmp_path: Path) -> None:
-    def interrupt(epoch: Epoch) -> None:
-        if epoch.epoch == 2:
+    def interrupt(state: State) -> None:
+        if state.last.epoch == 2:
             raise KeyboardInterrupt
 
     result = train_run(start(tmp_path, replace(SHORT, epochs=9)), tmp_path / "run", Listener(on_epoch=interrupt))

@@ -18,8 +18,7 @@ from safetensors.torch import save_file
 from mien import atomic
 from mien.errors import ModelError, UsageError
 from mien.models.model import Model
-from mien.models.networks import NETWORKS, build
-from mien.preprocess import Preprocess
+from mien.models.networks import NETWORKS
 
 MODEL_FILE = "model.safetensors"
 _KEY = "mien"
@@ -77,13 +76,10 @@ def _read_safetensors(path: Path) -> Model:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         if fields["architecture"] not in NETWORKS:
             raise ModelError(f"{path}: made by another version of Mien (network '{fields['architecture']}')")
-        network = build(fields["architecture"], len(fields["classes"]))
-        network.load_state_dict(weights)
-        preprocess = Preprocess(**fields["preprocess"])
+        return Model.restore(fields, weights)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: not a model file written by Mien ({reason}); train or export it again") from None
-    return Model(network.eval(), fields["architecture"], tuple(fields["classes"]), preprocess, fields["notes"])
 
 
 def _write_safetensors(model: Model, path: Path) -> None:

@@ -6,6 +6,7 @@ each change can be measured; RECORDS.md has the figures.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -85,6 +86,14 @@ def adjust(recipe: Recipe, **changes: Any) -> Recipe:
         if getattr(adjusted, name) <= 0:
             raise UsageError(f"--{name} {getattr(adjusted, name)}: must be greater than 0")
     return adjusted
+
+
+def restore_recipe(fields: Mapping[str, Any]) -> Recipe:
+    """The recipe that `asdict` gave, by way of JSON perhaps; raises KeyError or TypeError where it is none."""
+    augment: dict[str, Any] = dict(fields["augment"])
+    augment["brightness"] = tuple(augment["brightness"])
+    settings: dict[str, Any] = {**fields, "augment": Augment(**augment)}
+    return Recipe(**settings)
 
 
 def explain_recipe(name: str) -> str:
