@@ -1,5 +1,4 @@
-# Two commands: `make demo` shows the whole way on drawn faces, `make test` checks everything
-# (`make long`: what takes minutes).
+# Two commands: `make demo` shows the whole way on drawn faces, `make test` checks everything.
 # Both set up `.venv` first; once that is done they need no network.
 
 PYTHON ?= python3

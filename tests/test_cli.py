@@ -92,6 +92,7 @@ def test_results_are_json_where_a_program_reads_them(
         ("train --data good --epochs 0", "--epochs 0: must be greater than 0"),
         ("train --data good --device gpu", "device 'gpu' cannot be used here"),
         ("train --data good --save_as model.pkl", "unknown model format '.pkl'"),
+        ("train --data good --recipe modern --save_as model.h5", "holds the network 'classic', not 'deep'"),
         ("evaluate --model nowhere.h5 --data good", "nowhere.h5: no such model file"),
         ("evaluate --model text.safetensors --data good", "text.safetensors: not a model file"),
         ("evaluate --model other.safetensors --data good", "names x, y, but good holds a, b"),

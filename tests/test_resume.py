@@ -68,7 +68,7 @@ def meaningless() -> tuple[Dataset, Dataset]:
         ({"schedule": "onecycle", "average": 0.9, "balance": "sqrt"}, learnable),
         ({"epochs": 40}, meaningless),
     ],
-    ids=str,
+    ids=["adam", "sgd-onecycle", "sgd-average", "adam-onecycle-average", "plateau-early-stop"],
 )
 def test_from_any_epoch_to_the_same_end(
     change: dict[str, Any], data: Callable[[], tuple[Dataset, Dataset]], tmp_path: Path
@@ -166,11 +166,10 @@ def test_every_byte_of_the_header_counts(checkpoint: Path, tmp_path: Path) -> No
     data = bytearray(checkpoint.read_bytes())
     size = 8 + int.from_bytes(data[:8], "little")
     for place in range(size):
-        for bit in (1, 32):  # 32 is the difference between upper and lower case
-            data[place] ^= bit
-            assert_refused(bytes(data), tmp_path / "other.safetensors")
-            data[place] ^= bit
-    print(f"\n{2 * size:,} changes of the header, all refused")
+        data[place] ^= 32  # the difference between upper and lower case
+        assert_refused(bytes(data), tmp_path / "other.safetensors")
+        data[place] ^= 32
+    print(f"\n{size:,} flipped bits of the header, all refused")
 
 
 def test_a_checkpoint_is_an_ordinary_safetensors_file(checkpoint: Path) -> None:
@@ -272,7 +271,7 @@ def finish(faces: Path, run: Path) -> None:
 def test_killed_at_each_system_call_of_saving(faces: Path, whole: dict[int, dict[str, Any]], tmp_path: Path) -> None:
     """As the kernel sees it: SIGKILL on entering each write, fsync, rename, chmod and unlink of the process."""
     calls = "write,fsync,rename,chmod,unlink"
-    trace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", f"trace={calls}", "-o", str(tmp_path / "log")]
+    trace = ["strace", "-f", "-qq", "-e", f"trace={calls}", "-o", str(tmp_path / "log")]
     if not shutil.which("strace") or subprocess.run([*trace, "true"], capture_output=True).returncode:
         pytest.skip("strace is missing or may not trace here")
     program = [sys.executable, killable.__file__, str(faces)]
@@ -329,7 +328,7 @@ def test_a_full_disk_is_named_and_leaves_the_run_resumable(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kilobytes", [16, 400, 1800, 2000, 2200, 2400, 4200])
+@pytest.mark.parametrize("kilobytes", [16, 400, 1800, 2000, 2200, 2400, 3900])
 def test_a_small_disk(kilobytes: int, faces: Path, whole: dict[int, dict[str, Any]], tmp_path: Path) -> None:
     """A real file system that fills up, somewhere in the checkpoint or in the model."""
     disk = tmp_path / "disk"
@@ -423,6 +422,16 @@ def test_a_finished_run_says_so_and_nothing_changes(stopped: Path, capsys: pytes
         resume_run(None, stopped, Listener())  # type: ignore[arg-type]  # as when another process was quicker
 
 
+def test_what_a_killed_process_was_writing_is_cleared_away(stopped: Path) -> None:
+    ours = [Path("run/.model-abcdefgh.tmp.safetensors"), Path("run/figures/.learning_curves-abcdefgh.tmp.png")]
+    ours.append(Path(".model-abcdefgh.tmp.safetensors"))  # of --save-as
+    foreign = Path(".other-abcdefgh.tmp.safetensors")
+    for path in (*ours, foreign):
+        path.touch()
+    assert main(["train", "--resume", "run"]) == 0
+    assert list(Path().rglob(".*")) == [foreign]
+
+
 def snapshot() -> dict[Path, tuple[int, bytes]]:
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path().rglob("*") if path.is_file()}
 
@@ -439,7 +448,7 @@ def change_seed(run: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "data gone": (lambda run: shutil.rmtree("faces"), "faces: the data of run are gone; put them back there"),
+    "data gone": (lambda run: shutil.rmtree("faces"), "faces: the data of run are gone; put them back, or"),
     "a face gone": (
         lambda run: next(Path("faces").rglob("*.png")).unlink(),
         "faces are not those that run was started",

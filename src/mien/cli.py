@@ -123,7 +123,6 @@ def train(
         save_as: also write the best model to this file (.safetensors or .h5).
         resume: run folder of a training that was stopped or killed: go on with it, without any other flag.
     """
-    from mien.models.files import check_suffix
     from mien.train.recipes import adjust, find_recipe
     from mien.train.run import Start, free_folder, train_run
 
@@ -134,7 +133,7 @@ def train(
         raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
     chosen = adjust(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
     if save_as:
-        check_suffix(save_as)
+        _check_target(save_as, chosen.network)
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
     split = _open(data)
     start = Start(chosen, split, seed, device, str(data), _command(), save_as)
@@ -302,12 +301,23 @@ def _say_sizes(data: Path, split: Split) -> None:
     _say(f"{data}: {sizes} ({split.origin})")
 
 
+def _check_target(path: Path, network: str) -> None:
+    """What cannot be written is better refused before training than after."""
+    from mien.models.files import check_suffix
+
+    check_suffix(path)
+    if path.suffix.lower() in (".h5", ".keras") and network != "classic":
+        raise UsageError(f"{path}: {path.suffix} holds the network 'classic', not '{network}'; use .safetensors")
+
+
 def _resume(folder: Path) -> None:
+    """Do what is left of the run in `folder`."""
     from mien.train.run import read_start, resume_run, settled
 
     others = [word for word in _words[2:] if word.startswith("--") and word.partition("=")[0] != "--resume"]
     if others:
-        raise UsageError(f"--resume takes everything from the run; leave out {', '.join(others)}")
+        alone = f"mien train --resume {_quoted(folder)}"
+        raise UsageError(f"--resume takes everything from the run; leave out {', '.join(others)}: {alone}")
     if how := settled(folder):
         print(f"{folder}: {how} already; there is nothing to resume")
         return

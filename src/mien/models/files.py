@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mien import atomic
 from mien.errors import ModelError, UsageError
 from mien.models.model import Model
-from mien.models.networks import NETWORKS
+from mien.models.networks import NETWORKS, build
+from mien.preprocess import Preprocess
 
 MODEL_FILE = "model.safetensors"
 _KEY = "mien"
@@ -76,15 +77,19 @@ def _read_safetensors(path: Path) -> Model:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         if fields["architecture"] not in NETWORKS:
             raise ModelError(f"{path}: made by another version of Mien (network '{fields['architecture']}')")
-        return Model.restore(fields, weights)
+        network = build(fields["architecture"], len(fields["classes"]))
+        network.load_state_dict(weights)
+        preprocess = Preprocess(**fields["preprocess"])
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: not a model file written by Mien ({reason}); train or export it again") from None
+    return Model(network.eval(), fields["architecture"], tuple(fields["classes"]), preprocess, fields["notes"])
 
 
 def _write_safetensors(model: Model, path: Path) -> None:
     weights = {name: value.contiguous() for name, value in model.network.state_dict().items()}
-    save_file(weights, path, metadata={_KEY: json.dumps(model.header())})
+    # not `save_file`: it makes a temporary file of its own, which would stay behind where the process is killed
+    path.write_bytes(save(weights, {_KEY: json.dumps(model.header())}))
 
 
 def _read_h5(path: Path) -> Model:

@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.models.networks import build
 from mien.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
 _BATCH = 256
 
@@ -45,14 +43,6 @@ class Model:
             "preprocess": self.preprocess.to_dict(),
             "notes": dict(self.notes),
         }
-
-    @classmethod
-    def restore(cls, header: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
-        """The model of a `header()` and its weights; raises KeyError, TypeError or RuntimeError where they misfit."""
-        classes = tuple(header["classes"])
-        network = build(header["architecture"], len(classes))
-        network.load_state_dict(weights)
-        return cls(network.eval(), header["architecture"], classes, Preprocess(**header["preprocess"]), header["notes"])
 
 
 def predict_proba(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:

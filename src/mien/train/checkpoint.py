@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -19,6 +19,8 @@ from safetensors.torch import load, save
 from mien import atomic
 from mien.errors import TrainingError
 from mien.models.model import Model
+from mien.models.networks import build
+from mien.preprocess import Preprocess
 from mien.train.state import Epoch, State, copies, named
 
 if TYPE_CHECKING:
@@ -87,14 +89,21 @@ def _sound(data: bytes) -> bool:
     return hashlib.sha256(blank).hexdigest().encode() == found[1]
 
 
-def _state(fields: dict, tensors: dict[str, Tensor]) -> State:
+def _state(fields: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     history = tuple(Epoch(**epoch) for epoch in fields["history"])
     return State(
         history=history,
         best=history[fields["best_epoch"] - 1],
-        model=Model.restore(fields["model"], named("best", tensors)),
+        model=_model(fields["model"], named("best", tensors)),
         tensors={name: value for name, value in tensors.items() if not name.startswith("best.")},
         settings=fields["settings"],
         schedule=fields["schedule"],
         ended=fields["ended"],
     )
+
+
+def _model(header: dict[str, Any], weights: dict[str, Tensor]) -> Model:
+    classes = tuple(header["classes"])
+    network = build(header["architecture"], len(classes))
+    network.load_state_dict(weights)
+    return Model(network.eval(), header["architecture"], classes, Preprocess(**header["preprocess"]), header["notes"])

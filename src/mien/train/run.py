@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from mien import __version__, atomic
 from mien.data.copies import blank, copy_groups, group_sizes
@@ -36,7 +35,6 @@ from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device,
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
-
 
 Finish = Callable[[TrainResult], None]
 
@@ -180,7 +178,7 @@ def _go(
     start: Start, config: dict[str, Any], state: State | None, out: Path, listener: Listener, finish: Finish
 ) -> TrainResult:
     """Train from `state` to the end, on disk; the folder is held and its config written."""
-    notes = {"data": config["data"]["note"], "mien": config["versions"]["mien"]}
+    notes = {"data": data_note(start.split, start.data_path), "mien": __version__}
     run, around = _digest(config), _surroundings(config["device"])
 
     def save(state: State) -> None:
@@ -239,7 +237,7 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except BrokenPipeError:  # a closed terminal, not the disk
         raise
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise TrainingError(
             f"{out}: cannot save ({error}); see to that (a full disk?), then go on with mien train --resume {out}"
         ) from None
@@ -248,7 +246,9 @@ def _writing(out: Path) -> Iterator[None]:
 def _same_data(folder: Path, path: str, digests: dict[str, str]) -> Split:
     """The data at `path`; raises DataError unless they are those that `folder` was started with."""
     if not Path(path).exists():
-        raise DataError(f"{path}: the data of {folder} are gone; put them back there, then resume")
+        raise DataError(
+            f"{path}: the data of {folder} are gone; put them back, or resume in the folder that this path counts from"
+        )
     split = open_data(path)
     now = {name: part.digest() for name, part in split.parts().items()}
     changed = [name for name in digests.keys() | now.keys() if digests.get(name) != now.get(name)]
@@ -296,6 +296,7 @@ def _surroundings(device: str) -> dict[str, str]:
     place = pick_device(device)
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     return {
+        "mien": __version__,
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
         "device": f"{device} ({name}, {'bfloat16' if has_bfloat16(place) else 'float32'})",
