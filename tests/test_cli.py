@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from mien.cli import COMMANDS, main
+from mien.cli import main
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,6 +92,7 @@ def test_results_are_json_where_a_program_reads_them(
         ("train --data good --epochs 0", "--epochs 0: must be greater than 0"),
         ("train --data good --device gpu", "device 'gpu' cannot be used here"),
         ("train --data good --save_as model.pkl", "unknown model format '.pkl'"),
+        ("train --data good --recipe modern --save_as model.h5", "holds the network 'classic', not 'deep'"),
         ("evaluate --model nowhere.h5 --data good", "nowhere.h5: no such model file"),
         ("evaluate --model text.safetensors --data good", "text.safetensors: not a model file"),
         ("evaluate --model other.safetensors --data good", "names x, y, but good holds a, b"),
@@ -139,11 +140,6 @@ def test_wrong_flags_give_exit_code_2() -> None:
     with pytest.raises(SystemExit) as stop:
         main(["train", "--dta", "x"])
     assert stop.value.code == 2
-
-
-def test_every_command_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert all(f"mien {name}" in readme for name in COMMANDS)
 
 
 def test_public_names_are_no_modules() -> None:

@@ -18,7 +18,8 @@ from mien.models.networks import torch_network
 from mien.train import trainer
 from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
 from mien.train.run import Start, free_folder, read_history, train_run
-from mien.train.trainer import Epoch, Listener, TrainResult, class_weights, pick_device, train
+from mien.train.state import State
+from mien.train.trainer import Listener, TrainResult, class_weights, pick_device, train
 
 CLASSES = ("calm", "cross", "glad")
 SHORT = Recipe("short", network="pooled", epochs=2, batch_size=16, rate=5e-3, balance="none")
@@ -69,11 +70,10 @@ def test_it_learns_what_is_easy() -> None:
 
 
 def test_the_kept_model_is_that_of_the_lowest_validation_loss() -> None:
-    kept: list[Model] = []
-    epochs: list[Epoch] = []
-    result = run(replace(SHORT, epochs=5), listener=Listener(on_best=kept.append, on_epoch=epochs.append))
-    assert result.best.val_loss == min(epoch.val_loss for epoch in epochs)
-    assert same_weights(result.model, kept[-1])
+    states: list[State] = []
+    result = run(replace(SHORT, epochs=5), listener=Listener(on_epoch=states.append))
+    assert result.best.val_loss == min(state.last.val_loss for state in states)
+    assert same_weights(result.model, states[-1].model)
     val = random_faces(30, CLASSES, 1)
     probabilities = predict_proba(result.model, val.images)
     loss = -np.log(probabilities[np.arange(30), val.labels]).mean()
@@ -96,9 +96,16 @@ def test_a_network_that_says_the_same_for_every_face_is_named(monkeypatch: pytes
         run(replace(SHORT, epochs=9, rate=1e-12))
 
 
+def test_a_lagging_mean_is_no_collapse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running mean that still is where the network began answers alike for every face; its network does not."""
+    monkeypatch.setattr(trainer, "_TRIED", 10)
+    result = run(replace(SHORT, epochs=6, average=0.99999))
+    assert result.ended == "finished"
+
+
 def test_ctrl_c_keeps_the_best_model(tmp_path: Path) -> None:
-    def interrupt(epoch: Epoch) -> None:
-        if epoch.epoch == 2:
+    def interrupt(state: State) -> None:
+        if state.last.epoch == 2:
             raise KeyboardInterrupt
 
     result = train_run(start(tmp_path, replace(SHORT, epochs=9)), tmp_path / "run", Listener(on_epoch=interrupt))

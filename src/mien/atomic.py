@@ -1,7 +1,7 @@
 """Writes that either happen whole or not at all.
 
 A temporary file in the same folder, fsync, rename, fsync of the folder: whoever looks, before or after a
-crash, finds the old file or the new one.
+crash, finds the old file or the new one. A killed process may leave its temporary file, never a part of `path`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_TEMPORARY = ".tmp"
+
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file with `path`'s suffix, then put it in `path`'s place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f"{_TEMPORARY}{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -48,6 +50,13 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Put `value`, as indented JSON, in `path`'s place."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def remove_leftovers(folder: Path, name: str = "*.*") -> None:
+    """Remove what killed processes were writing for files called `name` (a pattern); nobody may be writing them now."""
+    target = Path(name)
+    for temporary in folder.glob(f".{target.stem}-{'?' * 8}{_TEMPORARY}{target.suffix}"):
+        temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -5,9 +5,9 @@ Results go to stdout, progress and remarks to stderr. Bad input gives one line a
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from json import dumps
@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from mien.errors import MienError
+from mien import atomic
+from mien.errors import MienError, UsageError
 
 if TYPE_CHECKING:
     from mien.data.dataset import Split
     from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
     from mien.train.recipes import Recipe
-    from mien.train.trainer import Epoch, Listener, Progress
+    from mien.train.run import Start
+    from mien.train.state import State
+    from mien.train.trainer import Listener, Progress, TrainResult
 
 Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
 ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
@@ -96,7 +99,7 @@ def explore(data: Data, out: Path = RUNS / "explore", seed: int = 0) -> None:
 
 
 def train(
-    data: Data,
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
     recipe: str = "classic",
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -106,6 +109,7 @@ def train(
     device: str = "auto",
     out: Path | None = None,
     save_as: Path | None = None,
+    resume: Path | None = None,
 ) -> None:
     """Train a network; the best model so far is on disk after each epoch, Ctrl-C keeps it.
 
@@ -120,28 +124,23 @@ def train(
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
         save_as: also write the best model to this file (.safetensors, .onnx, .keras or .h5).
+        resume: run folder of a training that was stopped or killed: go on with it, without any other flag.
     """
-    from mien.models.files import MODEL_FILE, check_suffix, write_model
-    from mien.report.draw import draw_training
-    from mien.report.text import training_text
     from mien.train.recipes import adjust, find_recipe
     from mien.train.run import Start, free_folder, train_run
-    from mien.train.trainer import with_notes
 
+    if resume:
+        _resume(resume)
+        return
+    if not data:
+        raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
     chosen = adjust(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
     if save_as:
-        check_suffix(save_as)
+        _check_target(save_as, chosen.network)
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
     split = _open(data)
-    start = Start(chosen, split, seed, device, str(data), _command())
-    result = train_run(start, folder, _watch(chosen, len(split.train)))
-    draw_training(result.history, folder)
-    if save_as:
-        _keep_previous(save_as, folder)
-        write_model(with_notes(result.model, run=str(folder)), save_as)
-    print(training_text(result, [folder / MODEL_FILE, *([save_as] if save_as else [])]))
-    if result.ended == "interrupted":
-        raise KeyboardInterrupt
+    start = Start(chosen, split, seed, device, str(data), _command(), save_as)
+    _train(train_run, start, folder)
 
 
 def evaluate(
@@ -277,8 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MienError as error:
         _say(f"mien: {error}")
         return 2
-    except KeyboardInterrupt:
-        _say("stopped by Ctrl-C")
+    except KeyboardInterrupt as interrupt:
+        _say(f"stopped by Ctrl-C{interrupt}")
         return _INTERRUPTED
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -311,9 +310,70 @@ def _open(data: Path) -> Split:
     from mien.data.sources import open_data
 
     split = open_data(data)
+    _say_sizes(data, split)
+    return split
+
+
+def _say_sizes(data: Path, split: Split) -> None:
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in split.parts().items())
     _say(f"{data}: {sizes} ({split.origin})")
-    return split
+
+
+def _check_target(path: Path, network: str) -> None:
+    """What cannot be written is better refused before training than after."""
+    from mien.models.files import check_suffix
+
+    check_suffix(path)
+    if path.suffix.lower() in (".h5", ".keras") and network != "classic":
+        raise UsageError(f"{path}: {path.suffix} holds the network 'classic', not '{network}'; use .safetensors")
+
+
+def _resume(folder: Path) -> None:
+    """Do what is left of the run in `folder`."""
+    from mien.train.run import read_start, resume_run, settled
+
+    others = [word for word in _words[2:] if word.startswith("--") and word.partition("=")[0] != "--resume"]
+    if others:
+        alone = f"mien train --resume {_quoted(folder)}"
+        raise UsageError(f"--resume takes everything from the run; leave out {', '.join(others)}: {alone}")
+    if how := settled(folder):
+        print(f"{folder}: {how} already; there is nothing to resume")
+        return
+    start = read_start(folder)
+    _say_sizes(Path(start.data_path), start.split)
+    _train(resume_run, start, folder)
+
+
+def _train(run: Callable[..., TrainResult], start: Start, folder: Path) -> None:
+    """Do a new run or an old one's rest; tell the result, and after Ctrl-C how to go on."""
+    from mien.models.files import MODEL_FILE
+    from mien.report.text import training_text
+    from mien.train.run import CONFIG
+
+    files = [folder / MODEL_FILE, *([start.save_as] if start.save_as else [])]
+    try:
+        listener = _watch(start.recipe, len(start.split.train))
+        result = run(start, folder, listener, lambda result: _finish(result, start.save_as, folder))
+        print(training_text(result, files))
+        if result.ended == "interrupted":
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        hint = f"; go on with: mien train --resume {_quoted(folder)}" if (folder / CONFIG).exists() else ""
+        raise KeyboardInterrupt(hint) from None
+
+
+def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
+    """What else a training leaves: its curves, and the model where the user wants it."""
+    from mien.models.files import write_model
+    from mien.report.draw import FIGURES, draw_training
+    from mien.train.trainer import with_notes
+
+    atomic.remove_leftovers(folder / FIGURES)
+    draw_training(result.history, folder)
+    if save_as:
+        atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
+        _keep_previous(save_as, folder)
+        write_model(with_notes(result.model, run=str(folder)), save_as)
 
 
 def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
@@ -323,37 +383,38 @@ def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
 
 
 def _watch(recipe: Recipe, faces: int) -> Listener:
-    """A live line on stderr: loss, accuracy, images/s and time left; and one lasting line an epoch."""
+    """A live line on stderr: loss, accuracy, images/s and time left; lasting lines for epochs and remarks."""
     from tqdm import tqdm
 
     from mien.report.text import epoch_text
     from mien.train.trainer import Listener
 
     bar = tqdm(total=recipe.epochs * faces, unit=" images", unit_scale=True, disable=None, leave=False, smoothing=0.1)
-    lowest = float("inf")
 
     def step(progress: Progress) -> None:
+        if not bar.n:  # what a resumed run did before says nothing about its speed now
+            bar.initial = bar.n = bar.last_print_n = (progress.epoch - 1) * faces
         bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
         bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
         bar.update((progress.epoch - 1) * faces + progress.seen - bar.n)
 
-    def epoch_end(epoch: Epoch) -> None:
-        nonlocal lowest
-        best, lowest = epoch.val_loss < lowest, min(lowest, epoch.val_loss)
+    def epoch_end(state: State) -> None:
         bar.clear()
-        _say(epoch_text(epoch, recipe.epochs, best=best))
-        if epoch.epoch == recipe.epochs:
+        _say(epoch_text(state.last, recipe.epochs, best=state.best is state.last))
+        if state.ended:
             bar.close()
 
-    return Listener(on_step=step, on_epoch=epoch_end)
+    return Listener(on_step=step, on_epoch=epoch_end, on_remark=_say)
 
 
 def _keep_previous(path: Path, folder: Path) -> None:
-    """Move a file about to be replaced into the run folder: it may be the user's only copy."""
+    """Copy a file about to be replaced into the run folder: it may be the user's only copy."""
     if path.exists():
         kept = folder / f"previous-{path.name}"
-        shutil.move(path, kept)
-        _say(f"the previous {path} is now {kept}")
+        while kept.exists():
+            kept = kept.with_name(f"previous-{kept.name}")
+        atomic.write_bytes(kept, path.read_bytes())
+        _say(f"the previous {path} is kept as {kept}")
 
 
 def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model, Evaluation]:

@@ -34,5 +34,6 @@ class Architecture:
 ARCHITECTURES = {
     "classic": Architecture(((32,), (64,), (128,)), dropout=0.5, dense=128),
     "pooled": Architecture(((32,), (64,), (128,)), dropout=0.5),
+    "quick": Architecture(((32,), (64,), (128,), (256,)), dropout=0.0),
     "deep": Architecture(((24,), (48, 48), (96, 96), (192, 192)), dropout=0.2),
 }

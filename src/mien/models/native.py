@@ -14,7 +14,7 @@ try:
     import numpy as np
     import torch
     from safetensors import SafetensorError, safe_open
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     from mien.models.networks import Network, build, torch_network
 except ImportError as error:
@@ -39,7 +39,7 @@ def read(path: Path) -> Model:
         raise ValueError(str(error)) from None
     _check_arrays(expected, arrays)
     right = checksum(metadata[_HEADER], arrays.values())
-    if metadata.get(_CHECKSUM, right) != right:  # the first files had none
+    if metadata.get(_CHECKSUM) != right:
         raise ModelError(f"damaged: its checksum does not fit its content; {_AGAIN}")
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return Model(network.eval(), **fields)
@@ -48,7 +48,8 @@ def read(path: Path) -> Model:
 def write(model: Model, path: Path) -> None:
     """Write `model` to a `.safetensors` file."""
     header, arrays = json.dumps(model.header()), _arrays(torch_network(model))
-    save_file(arrays, path, metadata={_HEADER: header, _CHECKSUM: checksum(header, arrays.values())})
+    # not `save_file`: it makes a temporary file of its own, which a killed process would leave behind
+    path.write_bytes(save(arrays, {_HEADER: header, _CHECKSUM: checksum(header, arrays.values())}))
 
 
 def _arrays(network: Network) -> Arrays:

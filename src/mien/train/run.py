@@ -1,32 +1,48 @@
-"""A training run on disk: `config.json`, `history.csv`, `model.safetensors` in one folder."""
+"""A training run on disk: `config.json`, `history.csv`, `model.safetensors`, and a checkpoint while it is not done.
+
+After each epoch the checkpoint is written first. Model and history follow from it, so whatever kills the process
+in between, resuming writes them anew. A run that has ended says so in its config and needs no checkpoint.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mien import __version__, atomic
 from mien.data.copies import blank, copy_groups, group_sizes
-from mien.data.dataset import Split
-from mien.errors import DataError, TrainingError
+from mien.data.dataset import Dataset, Split
+from mien.data.sources import open_data
+from mien.errors import DataError, TrainingError, UsageError
 from mien.models.files import MODEL_FILE, write_model
 from mien.models.model import Model
 from mien.models.networks import parameters, torch_network
-from mien.train.recipes import Recipe
-from mien.train.trainer import Epoch, Listener, TrainResult, pick_device, train, with_notes
+from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from mien.train.lock import hold
+from mien.train.recipes import Recipe, restore_recipe
+from mien.train.state import Epoch, State
+from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device, train, with_notes
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
 
+Finish = Callable[[TrainResult], None]
+
 
 @dataclass(frozen=True)
 class Start:
-    """What a run is started with; `command` and `data_path` are for the record."""
+    """What a run is started with; `command`, `data_path` and `save_as` are for the record and for who resumes."""
 
     recipe: Recipe
     split: Split
@@ -34,6 +50,7 @@ class Start:
     device: str
     data_path: str
     command: str
+    save_as: Path | None = None
 
 
 def free_folder(base: Path) -> Path:
@@ -45,33 +62,78 @@ def free_folder(base: Path) -> Path:
     return candidate
 
 
-def train_run(start: Start, out: Path, listener: Listener) -> TrainResult:
-    """Train into the folder `out`, which must not hold a run yet; each new best model is on disk at once.
+def train_run(start: Start, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
+    """Train into the folder `out`, which must not hold a run yet; after each epoch all that is needed is on disk.
 
-    Raises TrainingError where `out` holds a run, or where the network collapses.
+    `finish` is called with the result before the run counts as ended: what it leaves undone when killed is made up
+    for on resuming. Raises TrainingError where `out` holds a run, or another process trains there, where it cannot
+    be written, or where the network collapses.
     """
-    if (out / CONFIG).exists() or (out / MODEL_FILE).exists():
-        raise TrainingError(f"{out}: holds a training run already; give another --out")
-    train_set, val_set = start.split.part("train"), start.split.part("val")
-    device = str(pick_device(start.device))
-    config = _config(start, device)
-    atomic.write_json(out / CONFIG, config)
-    history: list[Epoch] = []
-    notes = {"data": config["data"]["note"], "mien": config["versions"]["mien"]}
+    config = _config(start)
+    _faces(start)  # bad data are refused before anything is written
+    with _writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with hold(out):
+        if (out / CONFIG).exists() or (out / MODEL_FILE).exists():
+            raise TrainingError(f"{out}: holds a training run already; give another --out, or --resume {out}")
+        with _writing(out):
+            atomic.remove_leftovers(out)
+            atomic.write_json(out / CONFIG, config)
+        return _go(start, config, None, out, listener, finish)
 
-    def keep(model: Model) -> None:
-        write_model(with_notes(model, **notes), out / MODEL_FILE)
-        listener.on_best(model)
 
-    def log(epoch: Epoch) -> None:
-        history.append(epoch)
-        _write_history(history, out / HISTORY)
-        listener.on_epoch(epoch)
+def resume_run(start: Start, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
+    """Go on with the run in `out` from its last checkpoint, or anew where it has none; `start` is `read_start(out)`.
 
-    listening = replace(listener, on_best=keep, on_epoch=log)
-    result = train(start.recipe, train_set, val_set, start.seed, device, listening)
-    atomic.write_json(out / CONFIG, config | _outcome(result))
-    return replace(result, model=with_notes(result.model, **notes))
+    Ends as the run would have ended: the same weights and history to the bit, on the same machine. Raises
+    TrainingError as `train_run` does, and where the checkpoint is damaged or the run has ended.
+    """
+    with hold(out):
+        config = _read_config(out)
+        if _ended(config):
+            raise TrainingError(f"{out}: has ended already; there is nothing to resume")
+        state = _saved(out, config, listener)
+        with _writing(out):
+            atomic.remove_leftovers(out)
+            if state:
+                _write_results(state.model, state.history, out)
+        return _go(start, config, state, out, listener, finish)
+
+
+def settled(folder: Path) -> str:
+    """How the run in `folder` ended, "finished" or "stopped early", or "" where it can be resumed.
+
+    Clears away what a process that was killed while ending left behind.
+    """
+    how = _ended(_read_config(folder))
+    if how:
+        with hold(folder):
+            atomic.remove_leftovers(folder)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+    return how
+
+
+def read_start(folder: Path) -> Start:
+    """What the run in `folder` was started with, its data read again.
+
+    Raises UsageError where there is no run, DataError where its data are gone or are not the same, TrainingError
+    where there is no device such as it trains on.
+    """
+    config = _read_config(folder)
+    try:
+        recipe = restore_recipe(config["recipe"])
+        path, digests = config["data"]["path"], config["data"]["sha256"]
+        seed, device, command, save_as = (config[name] for name in ("seed", "device", "command", "save_as"))
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / CONFIG}: not the record of a run ({error!r}); train anew") from None
+    try:
+        pick_device(device)
+    except UsageError:
+        raise TrainingError(
+            f"{folder}: trains on '{device}', which is not here; resume it where there is one"
+        ) from None
+    split = _same_data(folder, path, digests)
+    return Start(recipe, split, seed, device, path, command, save_as and Path(save_as))
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -113,14 +175,132 @@ def versions() -> dict[str, str]:
     return {"mien": __version__, "python": platform.python_version()} | installed
 
 
-def _config(start: Start, device: str) -> dict[str, Any]:
+def _go(
+    start: Start, config: dict[str, Any], state: State | None, out: Path, listener: Listener, finish: Finish
+) -> TrainResult:
+    """Train from `state` to the end, on disk; the folder is held and its config written."""
+    notes = {"data": data_note(start.split, start.data_path), "mien": __version__}
+    run, around = _digest(config), _surroundings(config["device"])
+
+    def save(state: State) -> None:
+        state = replace(state, model=with_notes(state.model, **notes))
+        with _writing(out):
+            write_checkpoint(Checkpoint(state, run, around), out / CHECKPOINT)
+            _write_results(state.model if state.best is state.last else None, state.history, out)
+        listener.on_epoch(state)
+
+    listening = replace(listener, on_epoch=save)
+    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state)
+    result = replace(result, model=with_notes(result.model, **notes))
+    with _writing(out):
+        _write_results(result.model, result.history, out)  # Ctrl-C may have come between two writes
+        finish(result)
+        atomic.write_json(out / CONFIG, config | _outcome(result))
+        if result.ended != "interrupted":
+            (out / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def _faces(start: Start) -> tuple[Dataset, Dataset]:
+    return start.split.part("train"), start.split.part("val")
+
+
+def _ended(config: dict[str, Any]) -> str:
+    how = config.get("ended", "interrupted")
+    return "" if how == "interrupted" else how
+
+
+def _saved(out: Path, config: dict[str, Any], listener: Listener) -> State | None:
+    """The state in `out`'s checkpoint, if there is one; remarks on what keeps the bits from being the same."""
+    path = out / CHECKPOINT
+    if not path.exists():
+        listener.on_remark(f"{out}: has no checkpoint; starting anew")
+        return None
+    checkpoint = read_checkpoint(path)
+    if checkpoint.run != _digest(config):
+        raise TrainingError(
+            f"{path}: belongs to another run than {CONFIG} (was either changed?); put back the one that fits, or "
+            "delete the checkpoint and --resume starts this run anew"
+        )
+    listener.on_remark(f"{out}: going on after epoch {checkpoint.state.last.epoch}")
+    now = _surroundings(config["device"])
+    before = checkpoint.surroundings
+    changes = [f"{name} {before[name]} is now {now[name]}" for name in now if now[name] != before[name]]
+    if changes:
+        listener.on_remark(f"{out}: {', '.join(changes)}; expect a result as good, but not the same to the bit")
+    return checkpoint.state
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Turns what the disk refuses into a TrainingError."""
+    try:
+        yield
+    except BrokenPipeError:  # a closed terminal, not the disk
+        raise
+    except OSError as error:
+        raise TrainingError(
+            f"{out}: cannot save ({error}); see to that (a full disk?), then go on with mien train --resume {out}"
+        ) from None
+
+
+def _same_data(folder: Path, path: str, digests: dict[str, str]) -> Split:
+    """The data at `path`; raises DataError unless they are those that `folder` was started with."""
+    if not Path(path).exists():
+        raise DataError(
+            f"{path}: the data of {folder} are gone; put them back, or resume in the folder that this path counts from"
+        )
+    split = open_data(path)
+    now = {name: part.digest() for name, part in split.parts().items()}
+    changed = [name for name in digests.keys() | now.keys() if digests.get(name) != now.get(name)]
+    if changed:
+        raise DataError(
+            f"{path}: the {' and '.join(sorted(changed))} faces are not those that {folder} was started with; put the "
+            "old data back, or train anew with --data"
+        )
+    return split
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UsageError(f"{folder}: holds no training run ({CONFIG}); start one with mien train --data")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); train anew") from None
+    if not isinstance(config, dict):
+        raise DataError(f"{path}: not the record of a run; train anew")
+    return config
+
+
+def _config(start: Start) -> dict[str, Any]:
     return {
         "recipe": asdict(start.recipe),
         "seed": start.seed,
-        "device": device,
+        "device": str(pick_device(start.device)),
         "data": describe(start.split, start.data_path),
         "versions": versions(),
         "command": start.command,
+        "save_as": start.save_as and str(start.save_as),
+    }
+
+
+def _digest(config: dict[str, Any]) -> str:
+    """SHA-256 of what decides a run's numbers."""
+    decisive = [config["recipe"], config["seed"], config["data"]["sha256"]]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _surroundings(device: str) -> dict[str, str]:
+    """What equal bits depend on besides."""
+    place = pick_device(device)
+    name = torch.cuda.get_device_name(place) if place.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return {
+        "mien": __version__,
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "device": f"{device} ({name}, {'bfloat16' if has_bfloat16(place) else 'float32'})",
     }
 
 
@@ -133,12 +313,15 @@ def _outcome(result: TrainResult) -> dict[str, Any]:
     }
 
 
-def _write_history(history: list[Epoch], path: Path) -> None:
+def _write_results(model: Model | None, history: Sequence[Epoch], out: Path) -> None:
+    """Write what a run is for; `model` is None where the one on disk is still the best."""
+    if model:
+        write_model(model, out / MODEL_FILE)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow([field.name for field in fields(Epoch)])
     lines.writerows(astuple(epoch) for epoch in history)
-    atomic.write_text(path, text.getvalue())
+    atomic.write_text(out / HISTORY, text.getvalue())
 
 
 def _epoch(row: dict[str, str]) -> Epoch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
@@ -22,6 +22,12 @@ class Schedule(Protocol):
 
     def end_epoch(self, val_loss: float) -> bool:
         """Take note of an epoch's validation loss; True ends training."""
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here, as plain values."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken; the optimizer's rates are its own."""
 
 
 class Plateau:
@@ -45,6 +51,15 @@ class Plateau:
         self.lowest = min(self.lowest, val_loss)
         return self.waited >= _STOP_AFTER
 
+    def state(self) -> dict[str, Any]:
+        """Where the halving stands, the lowest loss, and the epochs since."""
+        return {"halving": self.halving.state_dict(), "lowest": self.lowest, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take these up again."""
+        self.halving.load_state_dict(state["halving"])
+        self.lowest, self.waited = state["lowest"], state["waited"]
+
 
 class OneCycle:
     """Rises for the first quarter of all updates, falls to zero by cosine, never ends early (arXiv:1708.07120)."""
@@ -64,6 +79,15 @@ class OneCycle:
     def end_epoch(self, val_loss: float) -> bool:
         """Never ends early."""
         return False
+
+    def state(self) -> dict[str, Any]:
+        """Where the cycle stands."""
+        return {"cycle": self.cycle.state_dict(), "started": self.started}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.cycle.load_state_dict(state["cycle"])
+        self.started = state["started"]
 
 
 def make_schedule(recipe: Recipe, optimizer: Optimizer, steps_an_epoch: int) -> Schedule:

@@ -25,6 +25,7 @@ from mien.models.networks import build, fuse
 from mien.preprocess import Preprocess
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
+from mien.train.state import Epoch, State, copies, named, optimizer_tensors, restore_optimizer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,20 +33,7 @@ if TYPE_CHECKING:
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
 _SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
 _TRIED = 200  # ... if it has had that many updates to begin learning
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of `history.csv`. `seconds` and `images_per_second` count training, not validation."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    lr: float
-    seconds: float
-    images_per_second: float
+_COLLAPSED = "collapsed"
 
 
 @dataclass(frozen=True)
@@ -75,11 +63,11 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who wants to hear: of steps (a few a second), of each epoch's end, of each new best model."""
+    """Who wants to hear: of steps (a few a second), of each epoch's end, of what deserves a remark."""
 
     on_step: Callable[[Progress], None] = lambda progress: None
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None
-    on_best: Callable[[Model], None] = lambda model: None
+    on_epoch: Callable[[State], None] = lambda state: None
+    on_remark: Callable[[str], None] = lambda text: None
 
 
 def train(
@@ -89,14 +77,18 @@ def train(
     seed: int = 0,
     device: str = "auto",
     listener: Listener | None = None,
+    start: State | None = None,
 ) -> TrainResult:
     """Train a network by `recipe` and return the model of the lowest validation loss.
 
-    Ctrl-C ends training after the first epoch with the best model so far. Raises TrainingError where the network
-    gives the same answer for every face, UsageError for an unknown device or network.
+    With `start`, a state that the same call once told its listener, training goes on from there and ends as it
+    would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
+    TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network.
     """
+    if recipe.epochs < 1:
+        raise UsageError("training takes at least one epoch; give --epochs 1 or more")
     run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener())
-    return run.go()
+    return run.go(start)
 
 
 def pick_device(name: str) -> torch.device:
@@ -127,7 +119,7 @@ def class_weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
 
 
 class _Run:
-    """The state of one training run."""
+    """One training run under way."""
 
     def __init__(
         self, recipe: Recipe, train: Dataset, val: Dataset, seed: int, device: torch.device, listener: Listener
@@ -140,38 +132,64 @@ class _Run:
             fuse(self.network)
         self.average = _running_mean(self.network, recipe.average) if recipe.average else None
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
-        steps = -(-len(train) // recipe.batch_size)
-        self.schedule = make_schedule(recipe, self.optimizer, steps)
+        self.steps = -(-len(train) // recipe.batch_size)
+        self.schedule = make_schedule(recipe, self.optimizer, self.steps)
         self.faces, self.labels = _resident(train, device)
         self.val_faces, self.val_labels = _resident(val, device)
         self.weights = torch.tensor(class_weights(train.counts(), recipe.balance), dtype=torch.float32, device=device)
         self.bfloat16 = has_bfloat16(device)
-        self.updates = 0
 
-    def go(self) -> TrainResult:
-        history: list[Epoch] = []
-        best: tuple[Epoch, Model] | None = None
-        ended = "finished"
+    def go(self, state: State | None) -> TrainResult:
+        if state is not None:
+            self._restore(state)
         try:
-            for number in range(1, self.recipe.epochs + 1):
-                epoch, probabilities = self._epoch(number)
-                history.append(epoch)
-                if best is None or epoch.val_loss < best[0].val_loss:
-                    best = epoch, self._snapshot()
-                    self.listener.on_best(best[1])
-                self.listener.on_epoch(epoch)
-                if self.updates >= _TRIED and _same_for_all(probabilities):
-                    raise TrainingError(self._collapse(epoch, probabilities))
-                if self.schedule.end_epoch(epoch.val_loss):
-                    ended = "stopped early"
-                    break
+            while state is None or not state.ended:
+                state = self._advance(state)
+                self.listener.on_epoch(state)
+            ended = state.ended
         except KeyboardInterrupt:
-            if best is None:
+            if state is None:
                 raise
             ended = "interrupted"
-        if best is None:
-            raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-        return TrainResult(best[1], tuple(history), best[0], ended)
+        if ended == _COLLAPSED:
+            raise TrainingError(self._collapse(state.last))
+        return TrainResult(state.model, state.history, state.best, ended)
+
+    def _advance(self, state: State | None) -> State:
+        """Train one epoch more."""
+        history = state.history if state else ()
+        epoch, probabilities = self._epoch(len(history) + 1)
+        ended = self._end(epoch, probabilities)
+        if state is None or epoch.val_loss < state.best.val_loss:
+            best, model = epoch, self._snapshot()
+        else:
+            best, model = state.best, state.model
+        settings = self.optimizer.state_dict()["param_groups"]
+        return State((*history, epoch), best, model, self._tensors(), settings, self.schedule.state(), ended)
+
+    def _end(self, epoch: Epoch, probabilities: Tensor) -> str:
+        """Why training ends with this epoch, "" if it goes on."""
+        enough = self.schedule.end_epoch(epoch.val_loss)
+        if epoch.epoch * self.steps >= _TRIED and self._collapsed(probabilities):
+            return _COLLAPSED
+        if enough:
+            return "stopped early"
+        return "finished" if epoch.epoch >= self.recipe.epochs else ""
+
+    def _tensors(self) -> dict[str, Tensor]:
+        average = {} if self.average is None else self.average.state_dict()
+        return {
+            **copies("network", self.network.state_dict()),
+            **copies("average", average),
+            **copies("optimizer", optimizer_tensors(self.optimizer)),
+        }
+
+    def _restore(self, state: State) -> None:
+        self.network.load_state_dict(named("network", state.tensors))
+        if self.average is not None:
+            self.average.load_state_dict(named("average", state.tensors))
+        restore_optimizer(self.optimizer, named("optimizer", state.tensors), state.settings)
+        self.schedule.restore(state.schedule)
 
     def _epoch(self, number: int) -> tuple[Epoch, Tensor]:
         start = time.perf_counter()
@@ -209,18 +227,27 @@ class _Run:
         self.optimizer.zero_grad()
         losses.mean().backward()
         self.optimizer.step()
-        self.updates += 1
         if self.average is not None:
             self.average.update_parameters(self.network)
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
 
     def _validate(self) -> tuple[float, float, Tensor]:
-        network = self._kept().eval()
-        with torch.inference_mode():
-            logits = torch.cat([network(batch.float() / 255) for batch in self.val_faces.split(256)])
+        logits = self._answers(self._kept())
         loss = cross_entropy(logits, self.val_labels).item()
         accuracy = (logits.argmax(1) == self.val_labels).float().mean().item()
         return loss, accuracy, logits.softmax(1)
+
+    def _answers(self, network: nn.Module) -> Tensor:
+        """A network's logits for the validation faces."""
+        network.eval()
+        with torch.inference_mode():
+            return torch.cat([network(batch.float() / 255) for batch in self.val_faces.split(256)])
+
+    def _collapsed(self, probabilities: Tensor) -> bool:
+        """Whether every face gets the same answer; a running mean may say so for a while when its network does not."""
+        if not _same_for_all(probabilities):
+            return False
+        return self.average is None or _same_for_all(self._answers(self.network).softmax(1))
 
     def _draws(self, epoch: int) -> tuple[Tensor, torch.Generator]:
         """The order of the faces and the generator for augmentation; also seeds dropout."""
@@ -245,7 +272,8 @@ class _Run:
         loss, accuracy = (total / seen).tolist()
         self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.labels), loss, accuracy))
 
-    def _collapse(self, epoch: Epoch, probabilities: Tensor) -> str:
+    def _collapse(self, epoch: Epoch) -> str:
+        _, _, probabilities = self._validate()
         answer = self.classes[int(probabilities[0].argmax())]
         return (
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
