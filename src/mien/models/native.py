@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     raise UsageError(f".safetensors models need torch and safetensors ({error}): pip install 'mien[train]'") from None
 
-_HEADER, _CHECKSUM = "mien", "sha256"
+_KEY, _CHECKSUM = "mien", "sha256"  # one key: safetensors writes several in any order
 _AGAIN = "train or export it again"
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
@@ -29,8 +29,8 @@ def read(path: Path) -> Model:
     """The model in a `.safetensors` file; raises ModelError unless Mien wrote it and every byte still counts."""
     try:
         with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            fields = parse_header(metadata[_HEADER])
+            header, digest = _unsealed((file.metadata() or {})[_KEY])
+            fields = parse_header(header)
             network = build(fields["architecture"], len(fields["classes"]))
             expected = _arrays(network)
             _check_names(expected.keys(), file.keys())
@@ -38,8 +38,7 @@ def read(path: Path) -> Model:
     except SafetensorError as error:
         raise ValueError(str(error)) from None
     _check_arrays(expected, arrays)
-    right = checksum(metadata[_HEADER], arrays.values())
-    if metadata.get(_CHECKSUM) != right:
+    if digest != checksum(header, arrays.values()):
         raise ModelError(f"damaged: its checksum does not fit its content; {_AGAIN}")
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return Model(network.eval(), **fields)
@@ -47,9 +46,17 @@ def read(path: Path) -> Model:
 
 def write(model: Model, path: Path) -> None:
     """Write `model` to a `.safetensors` file."""
-    header, arrays = json.dumps(model.header()), _arrays(torch_network(model))
+    fields, arrays = model.header(), _arrays(torch_network(model))
+    digest = checksum(json.dumps(fields), arrays.values())
     # not `save_file`: it makes a temporary file of its own, which a killed process would leave behind
-    path.write_bytes(save(arrays, {_HEADER: header, _CHECKSUM: checksum(header, arrays.values())}))
+    path.write_bytes(save(arrays, {_KEY: json.dumps(fields | {_CHECKSUM: digest})}))
+
+
+def _unsealed(text: str) -> tuple[str, str]:
+    """The header as it was before the checksum was added to it, and the checksum."""
+    fields = json.loads(text)
+    digest = fields.pop(_CHECKSUM)
+    return json.dumps(fields), digest
 
 
 def _arrays(network: Network) -> Arrays:
