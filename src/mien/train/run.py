@@ -25,6 +25,7 @@ from mien.data.copies import blank, copy_groups, group_sizes
 from mien.data.dataset import Dataset, Split
 from mien.data.sources import open_data
 from mien.errors import DataError, TrainingError, UsageError
+from mien.models import kernels
 from mien.models.files import MODEL_FILE, write_model
 from mien.models.model import Model
 from mien.models.networks import parameters, torch_network
@@ -300,6 +301,7 @@ def _surroundings(device: str) -> dict[str, str]:
         "mien": __version__,
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
+        "kernels": "compiled" if place.type == "cpu" and kernels.available() else "torch's own",
         "device": f"{device} ({name}, {'bfloat16' if has_bfloat16(place) else 'float32'})",
     }
 
