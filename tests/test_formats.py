@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,18 @@ from conftest import FACES, lively
 
 from mien.cli import main
 from mien.data.sources import open_data
-from mien.errors import ModelError
+from mien.errors import ModelError, UsageError
 from mien.evaluate.evaluation import evaluate
 from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_model
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model, Prior, predict_proba
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 
 EVERYWHERE = [(name, suffix) for name in ARCHITECTURES for suffix in (".safetensors", ".onnx")]
+PRIORS: tuple[Prior, ...] = ("natural", "uniform")
 ALL = [*EVERYWHERE, ("classic", ".h5"), ("classic", ".keras")]
 
 
@@ -68,6 +70,40 @@ def test_every_format_agrees_on_every_face_of_public_test(
     best = np.sort(expected, axis=1)[:, -2:]
     assert ((answers.argmax(1) == expected.argmax(1)) | (best[:, 1] - best[:, 0] < 1e-4)).all()
     assert len(np.unique(expected.argmax(1))) >= 3
+
+
+# --- prior
+
+
+def test_uniform_prior_takes_the_frequencies_out_of_the_answers() -> None:
+    model = replace(lively(), prior=(0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1))
+    natural, uniform = (predict_proba(model, FACES, prior=prior) for prior in PRIORS)
+    expected = natural / np.array(model.prior)
+    np.testing.assert_allclose(uniform, expected / expected.sum(1, keepdims=True), rtol=1e-4)
+
+
+def test_without_a_prior_uniform_is_refused() -> None:
+    with pytest.raises(ModelError, match="leave out --prior uniform"):
+        predict_proba(lively(), FACES, prior="uniform")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx", ".keras", ".h5"])
+def test_the_prior_travels(suffix: str, tmp_path: Path) -> None:
+    model = replace(lively(), prior=(0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1))
+    write_model(model, tmp_path / f"m{suffix}")
+    assert read_model(tmp_path / f"m{suffix}").prior == model.prior
+
+
+def test_a_prior_that_is_none_is_refused(tmp_path: Path) -> None:
+    for prior in ((0.5, 0.5), (1.4, -0.4, 0, 0, 0, 0, 0), (0.1,) * 7):
+        write_model(replace(lively(), prior=prior), tmp_path / "m.safetensors")
+        with pytest.raises(ModelError, match="prior"):
+            read_model(tmp_path / "m.safetensors")
+
+
+def test_an_unknown_bare_name_lists_the_models_that_come_along() -> None:
+    with pytest.raises(UsageError, match="no model of that name comes with Mien"):
+        read_model("nobody")
 
 
 # --- temperature

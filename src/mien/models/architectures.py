@@ -36,4 +36,6 @@ ARCHITECTURES = {
     "pooled": Architecture(((32,), (64,), (128,)), dropout=0.5),
     "quick": Architecture(((32,), (64,), (128,), (256,)), dropout=0.0),
     "deep": Architecture(((24,), (48, 48), (96, 96), (192, 192)), dropout=0.2),
+    "base": Architecture(((32,), (64,), (128, 128, 128), (256, 256, 256)), dropout=0.2),
+    "tiny": Architecture(((16,), (32, 32), (64, 64), (128, 128)), dropout=0.1),
 }

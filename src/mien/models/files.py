@@ -4,6 +4,8 @@
 .onnx           for prediction alone, without torch; the same header in its metadata
 .keras, .h5     the classic network as Keras writes and reads it
 
+A bare name is a model that comes with Mien, unless a run folder of that name is at hand.
+
 A model file may come from a stranger. Reading one gives a model or an error; it runs nothing, follows no path out of
 the file, and asks for no more memory than a network of Mien needs.
 """
@@ -32,6 +34,8 @@ class Format(NamedTuple):
     remedy: str
 
 
+SHIPPED = Path(__file__).with_name("shipped")  # what comes with Mien, as <name>.onnx
+
 _RESAVE = "save it again with model.save(...)"
 _FORMATS = {
     ".safetensors": Format("native", "a model file written by Mien", "train or export it again"),
@@ -42,7 +46,10 @@ _FORMATS = {
 
 
 def read_model(path: str | Path) -> Model:
-    """The model in a file, or in a run folder; raises UsageError or ModelError naming the remedy."""
+    """The model in a file, in a run folder, or that comes with Mien under that name.
+
+    Raises UsageError or ModelError naming the remedy.
+    """
     file = _file(Path(path))
     module, kind, remedy = _format(file)
     reader = _module(module)
@@ -99,11 +106,20 @@ def _line(error: Exception) -> str:
 
 
 def _file(path: Path) -> Path:
+    if len(path.parts) == 1 and not path.suffix and not path.exists():
+        return _shipped(path.name)
     if path.is_dir():
         path = path / MODEL_FILE
     if not path.is_file():
         raise UsageError(f"{path}: no such model file; train one, or give a {_suffixes()} file or a run folder")
     return path
+
+
+def _shipped(name: str) -> Path:
+    names = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
+    if name not in names:
+        raise UsageError(f"{name}: no model of that name comes with Mien; there are {', '.join(names)}, or give a path")
+    return SHIPPED / f"{name}.onnx"
 
 
 def _format(path: Path) -> Format:

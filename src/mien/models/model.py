@@ -9,7 +9,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from math import isclose
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from mien.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Prior = Literal["natural", "uniform"]
 
 _BATCH = 256
 _MOST_CLASSES = 1000
@@ -39,7 +42,8 @@ class Model:
     """A network and what travels with its weights.
 
     architecture: its name in `ARCHITECTURES`. notes: provenance in words (recipe, seed, data, version).
-    temperature: what the logits are divided by before they become probabilities.
+    temperature: what the logits are divided by before they become probabilities. prior: how frequent each class was
+    in training, which the answers take for granted; empty where nobody knows.
     """
 
     network: GivesLogits
@@ -48,6 +52,7 @@ class Model:
     preprocess: Preprocess = field(default_factory=Preprocess)
     notes: Mapping[str, str] = field(default_factory=dict)
     temperature: float = 1.0
+    prior: tuple[float, ...] = ()
 
     def header(self) -> dict[str, Any]:
         """What travels beside the weights in a file, as plain values."""
@@ -58,6 +63,7 @@ class Model:
             "preprocess": self.preprocess.to_dict(),
             "notes": dict(self.notes),
             "temperature": self.temperature,
+            "prior": list(self.prior),
         }
 
 
@@ -73,12 +79,16 @@ def parse_header(text: str) -> dict[str, Any]:
     temperature = float(fields.get("temperature", 1))
     if not _COLDEST <= temperature <= _WARMEST:
         raise ModelError(f"its temperature is {temperature}, not {_COLDEST} to {_WARMEST}; export it again")
+    prior = tuple(float(share) for share in fields.get("prior", ()))
+    if prior and (len(prior) != len(classes) or not all(share > 0 for share in prior) or not isclose(sum(prior), 1)):
+        raise ModelError("its prior is not one positive share a class, together 1; export it again")
     return {
         "architecture": fields["architecture"],
         "classes": tuple(classes),
         "preprocess": preprocess,
         "notes": {str(key): str(note) for key, note in fields["notes"].items()},
         "temperature": temperature,
+        "prior": prior,
     }
 
 
@@ -96,12 +106,27 @@ def check_numbers(array: NDArray[Any], name: str) -> None:
         raise ModelError(f"'{name}' holds numbers that no training leaves; train it again")
 
 
-def predict_proba(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
-    """Class probabilities, float32 [N, K], of gray faces uint8 [N, S, S]; the network runs in float32."""
+def predict_proba(
+    model: Model, images: NDArray[np.uint8], device: str = "cpu", prior: Prior = "natural"
+) -> NDArray[np.float32]:
+    """Class probabilities, float32 [N, K], of gray faces uint8 [N, S, S]; the network runs in float32.
+
+    prior: "natural" where expressions are as frequent as in training, "uniform" where each is as likely as any other
+    (Menon et al. 2021, arXiv:2007.07314). Raises ModelError where the model does not know how frequent they were.
+    """
     batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
     logits = np.concatenate([model.network.logits(model.preprocess.scale(batch), device) for batch in batches])
     if not np.isfinite(logits).all():
         raise ModelError("the model answers with numbers that are infinite or none; its weights are of no use")
-    tempered = logits.astype(np.float64) / model.temperature
+    tempered = logits.astype(np.float64) / model.temperature - _taken_for_granted(model, prior)
     powers = np.exp(tempered - tempered.max(1, keepdims=True))
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _taken_for_granted(model: Model, prior: Prior) -> NDArray[np.float64]:
+    """What the logits owe to the frequency of the classes alone, float64 [K] or [1]."""
+    if prior == "natural":
+        return np.zeros(1)
+    if not model.prior:
+        raise ModelError("the model does not tell how frequent each class was in training; leave out --prior uniform")
+    return np.log(np.array(model.prior))

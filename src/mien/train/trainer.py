@@ -118,6 +118,11 @@ def class_weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
     return weights * counts.sum() / (weights * counts).sum()
 
 
+def _prior(shares: np.ndarray) -> tuple[float, ...]:
+    """The weight of each class in the loss as a share of all; () where a class has no faces."""
+    return tuple((shares / shares.sum()).tolist()) if shares.all() else ()
+
+
 class _Run:
     """One training run under way."""
 
@@ -136,7 +141,9 @@ class _Run:
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
         self.faces, self.labels = _resident(train, device)
         self.val_faces, self.val_labels = _resident(val, device)
-        self.weights = torch.tensor(class_weights(train.counts(), recipe.balance), dtype=torch.float32, device=device)
+        weights = class_weights(train.counts(), recipe.balance)
+        self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
+        self.prior = _prior(train.counts() * weights)
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -160,7 +167,7 @@ class _Run:
         history = state.history if state else ()
         epoch, probabilities = self._epoch(len(history) + 1)
         ended = self._end(epoch, probabilities)
-        if state is None or epoch.val_loss < state.best.val_loss:
+        if state is None or self.recipe.keep == "last" or epoch.val_loss < state.best.val_loss:
             best, model = epoch, self._snapshot()
         else:
             best, model = state.best, state.model
@@ -266,7 +273,7 @@ class _Run:
         network = build(self.recipe.network, len(self.classes))
         network.load_state_dict(self._kept().state_dict())
         notes = {"recipe": self.recipe.name, "seed": str(self.seed)}
-        return Model(network.eval(), self.recipe.network, self.classes, Preprocess(), notes)
+        return Model(network.eval(), self.recipe.network, self.classes, Preprocess(), notes, prior=self.prior)
 
     def _tell(self, epoch: int, seen: int, total: Tensor) -> None:
         loss, accuracy = (total / seen).tolist()
