@@ -48,6 +48,7 @@ def prepare(
     seed: int = 0,
     allow_leaks: Flag[bool] = False,
     skip_bad: Flag[bool] = False,
+    drop: Path | None = None,
     overwrite: Flag[bool] = False,
     json: Flag[bool] = False,
 ) -> None:
@@ -64,15 +65,18 @@ def prepare(
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
         skip_bad: go on without images and rows that cannot be read, and name them.
+        drop: list of images to leave out, as `mien audit` writes it (drop.csv).
         overwrite: replace a division prepared otherwise.
         json: print the result as JSON.
     """
+    from mien.data.drop import read_drop
     from mien.data.prepare import How, plan, write
     from mien.data.sources import open_source
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
-    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad)
+    unwanted = read_drop(drop) if drop else ()
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, unwanted)
     check_fractions(how.fractions)
     source = open_source(input_dir)
     _say(f"reading {len(source.entries):,} images of {input_dir}")

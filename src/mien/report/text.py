@@ -48,6 +48,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
         "blank": sum("blank" in row.flags for row in rows),
         "leaked": {part: leaked(rows, part) for part in parts if part != "train"},
         "skipped": {"count": len(planned.skipped), "names": list(planned.skipped)},
+        "dropped": len(planned.dropped),
     }
 
 
@@ -66,6 +67,7 @@ def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
         f"{copies['groups_with_conflicting_labels']:,} groups carry conflicting labels",
         _leak_line(facts),
         *_skipped_lines(facts["skipped"]),
+        *([f"left out, because they are listed to be dropped: {facts['dropped']:,}"] if facts["dropped"] else []),
     ]
     return "\n".join(lines)
 
