@@ -47,6 +47,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
         },
         "blank": sum("blank" in row.flags for row in rows),
         "leaked": {part: leaked(rows, part) for part in parts if part != "train"},
+        "votes": _votes(rows),
         "skipped": {"count": len(planned.skipped), "names": list(planned.skipped)},
     }
 
@@ -65,9 +66,28 @@ def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
         f"copies: {copies['images']:,} images in {copies['groups']:,} groups ({where or 'none'}); "
         f"{copies['groups_with_conflicting_labels']:,} groups carry conflicting labels",
         _leak_line(facts),
+        *_vote_lines(facts["votes"]),
         *_skipped_lines(facts["skipped"]),
     ]
     return "\n".join(lines)
+
+
+def _votes(rows: Sequence[Row]) -> dict[str, int] | None:
+    """How many faces have votes, none, or most for no class of the data's; None where nobody voted."""
+    if not any(row.votes for row in rows):
+        return None
+    without = sum(not row.votes for row in rows)
+    other = sum(bool(row.votes) and not any(row.votes) for row in rows)
+    return {"faces": len(rows) - without - other, "without": without, "other": other}
+
+
+def _vote_lines(votes: dict[str, int] | None) -> list[str]:
+    if votes is None:
+        return []
+    return [
+        f"votes: {votes['faces']:,} faces have them; left out by --labels votes: {votes['without']:,} without, "
+        f"{votes['other']:,} with most votes for something else"
+    ]
 
 
 def _skipped_lines(skipped: dict[str, Any]) -> list[str]:
