@@ -214,6 +214,38 @@ def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None
     _list(draw_heatmaps(read, evaluation, folder))
 
 
+def calibrate(
+    model: ModelPath,
+    data: Data,
+    save_as: Path,
+    split: Part = "val",
+    labels: Labels = "given",
+    votes: Path | None = None,
+) -> None:
+    """Fit the model's temperature, so that of the answers it gives at 80 % four in five are right.
+
+    Args:
+        model: model file (.safetensors, .keras, .h5) or run folder.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        save_as: the model file to write, with the temperature in it.
+        split: the part to fit it on; not the one to be scored.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+    """
+    from mien.evaluate.calibration import calibrate as fit
+    from mien.models.files import check_suffix, write_model
+    from mien.report.text import calibration_text
+
+    check_suffix(save_as)
+    read = _read(model)
+    faces = _open(data, labels, votes).part(split)
+    calibration = fit(read, faces, name=str(model), data=str(data))
+    write_model(calibration.model, save_as)
+    print(calibration_text(calibration))
+    print(save_as)
+
+
 def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) -> None:
     """Write a model in another format, which the suffix of FILE picks.
 
@@ -284,6 +316,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "explain": explain,
+    "calibrate": calibrate,
     "export": export,
     "report": report,
     "demo": demo,

@@ -11,6 +11,7 @@ from mien.data.dataset import PARTS
 from mien.data.prepare import Plan, Row, counts, leaked
 
 if TYPE_CHECKING:
+    from mien.evaluate.calibration import Calibration
     from mien.evaluate.evaluation import Evaluation
     from mien.evaluate.metrics import Scores
     from mien.train.trainer import Epoch, TrainResult
@@ -135,6 +136,14 @@ def evaluation_text(evaluation: Evaluation) -> str:
             *summary(scores, classes),
             f"Cross-entropy {scores.nll:.3f}, expected calibration error {scores.ece:.3f}.",
         ]
+    )
+
+
+def calibration_text(calibration: Calibration) -> str:
+    """The temperature, and what it is worth."""
+    return (
+        f"temperature {calibration.model.temperature:.3f}, fitted on {calibration.n:,} faces; expected calibration "
+        f"error {calibration.error_before:.3f} before, {calibration.error_after:.3f} after (two-fold cross-fitted)"
     )
 
 
