@@ -20,7 +20,9 @@ from mien import atomic
 from mien.errors import MienError, UsageError
 
 if TYPE_CHECKING:
+    from mien.data.audit import Audit
     from mien.data.dataset import Dataset, Split
+    from mien.evaluate.suspects import Suspect
     from mien.models.model import Model
     from mien.train.recipes import Recipe
     from mien.train.run import Start
@@ -264,6 +266,47 @@ def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) 
     print(file)
 
 
+def audit(
+    data: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    suspects: Flag[bool] = False,
+    seed: int = 0,
+    device: str = "auto",
+    json: Flag[bool] = False,
+) -> None:
+    """Look for what is wrong with the data: copies, near copies, conflicting labels, pictures without a face.
+
+    Args:
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        out: folder for page, audit.csv, and drop.csv, which `mien prepare --drop` takes; runs/audit if not given.
+        suspects: also look for wrong labels, by training five small networks; takes minutes.
+        seed: draws the folds of the suspects and their training.
+        device: what the suspects are looked for on: "auto", "cpu" or "cuda".
+        json: print the counts as JSON.
+    """
+    from mien.data.audit import audit as look
+    from mien.data.audit import facts
+    from mien.data.sources import open_source
+    from mien.evaluate.suspects import check_cleanlab
+    from mien.report.audit_files import check_folder, write_audit
+    from mien.report.text import audit_text
+    from mien.train.run import free_folder
+
+    folder = out or free_folder(RUNS / "audit")
+    check_folder(folder)
+    if suspects:
+        check_cleanlab()
+    source = open_source(data)
+    _say(f"looking at {len(source.entries):,} images of {data}")
+    seen = look(source)
+    found = _suspects(seen, seed, device) if suspects else None
+    files = write_audit(seen, found, folder, data=str(data), command=_command())
+    counts = facts(seen) | ({} if found is None else {"suspects": len(found)})
+    print(_json(counts) if json else audit_text(counts, str(data)))
+    for file in files:
+        _say(str(file))
+
+
 def report(run: tyro.conf.Positional[Path]) -> None:
     """Write one self-contained HTML page from a run folder or an evaluation folder.
 
@@ -322,6 +365,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain": explain,
     "calibrate": calibrate,
     "export": export,
+    "audit": audit,
     "report": report,
     "demo": demo,
     "recipes": recipes,
@@ -450,6 +494,17 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
         atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
         _keep_previous(save_as, folder)
         write_model(with_notes(result.model, run=str(folder)), save_as)
+
+
+def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
+    """Faces with suspect labels; the training of each fold is shown as it goes."""
+    from mien.evaluate.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
+
+    def on_fold(fold: int) -> Listener:
+        _say(f"fold {fold + 1} of {FOLDS}")
+        return _watch(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
+
+    return find_suspects(seen.faces.labels, cross_probabilities(seen, seed, device, on_fold))
 
 
 def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 UNDIVIDED = "all"  # how the one part of a source without a division is called
 
-_PLAIN_SHARE = 0.6  # of the pixels that share one gray; from here on FER-2013's are nearly all placeholders and drawings
+_PLAIN_SHARE = (
+    0.6  # of the pixels that share one gray; from here on FER-2013's are nearly all placeholders and drawings
+)
 _ONE_GRAY = 8  # levels by which pixels of one gray may differ, as JPEG has it
 _BORDER_SHARE = 0.25  # of the picture
 

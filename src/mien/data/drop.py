@@ -29,7 +29,7 @@ def drop_text(reasons: Iterable[tuple[str, str]]) -> str:
 
 
 def read_drop(path: Path) -> tuple[str, ...]:
-    """The names listed in `path`, each once; raises UsageError where it is not there, DataError where it is no such list."""
+    """The names listed in `path`, each once; raises UsageError if it is not there, DataError if it is no such list."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)

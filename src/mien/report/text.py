@@ -99,6 +99,33 @@ def _skipped_lines(skipped: dict[str, Any]) -> list[str]:
     return [f"left out, because they cannot be read: {skipped['count']:,}", *(f"  {name}" for name in skipped["names"])]
 
 
+def audit_text(facts: dict[str, Any], data: str) -> str:
+    """An audit's counts: copies, near copies, pictures without a face, imbalance, suspects if looked for."""
+    copies, near, imbalance = facts["copies"], facts["near_copies"], facts["imbalance"]
+    parts = ", ".join(f"{part} {number:,}" for part, number in facts["images"].items())
+    lines = [
+        f"{data}: {sum(facts['images'].values()):,} images ({parts}), {facts['distinct']:,} distinct",
+        f"copies: {copies['groups']:,} groups with {copies['images']:,} images; "
+        f"{copies['groups_in_several_parts']:,} groups lie in more than one part, "
+        f"{copies['groups_with_conflicting_labels']:,} carry conflicting labels",
+        *_in_train("also in train", copies["also_in_train"], facts["images"]),
+        f"near copies: {near['pairs']:,} pairs, {near['mirrored']:,} mirrored; {near['pairs_in_several_parts']:,} "
+        f"across parts, {near['pairs_with_different_labels']:,} with different labels",
+        *_in_train("near copies in train, but no exact ones", near["nearly_in_train"], facts["images"]),
+        f"blank: {facts['blank']:,}; plain, mostly one gray: {facts['plain']:,}; "
+        f"with a border over a quarter of the picture: {facts['border']:,}",
+        f"imbalance: {imbalance['most']} is {imbalance['ratio']:g} times as frequent as {imbalance['fewest']}",
+    ]
+    if "suspects" in facts:
+        lines.append(f"suspect labels: {facts['suspects']:,}")
+    return "\n".join(lines)
+
+
+def _in_train(what: str, numbers: dict[str, int], images: dict[str, int]) -> list[str]:
+    shares = [f"{number:,} {part} images ({number / images[part]:.1%})" for part, number in numbers.items()]
+    return [f"{what}: {', '.join(shares)}"] if shares else []
+
+
 def epoch_text(epoch: Epoch, epochs: int, *, best: bool = False) -> str:
     """One line an epoch; `best` marks one whose model was saved."""
     return (
