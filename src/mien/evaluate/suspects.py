@@ -2,7 +2,7 @@
 
 The faces are dealt into folds, copies and near copies together. A network a fold learns from the training faces of
 the other folds and judges all faces of its own, in whatever part they lie: nothing is learned from val or test.
-cleanlab (Northcutt et al. 2021, arXiv:1911.00068) then compares the probabilities with the labels.
+cleanlab's confident learning (Northcutt et al. 2021, arXiv:1911.00068) then estimates which labels are how noisy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OnFold = Callable[[int], Listener]
 class Suspect:
     """A face, by its place, whose label may be wrong.
 
-    suggested: the class that its network answers. score: cleanlab's label quality, 0 to 1; low is suspicious.
+    suggested: the most likely class. score: how likely the given one is; low is suspicious.
     """
 
     place: int
@@ -68,19 +68,27 @@ def cross_probabilities(
             raise DataError(f"{len(folds):,} images are too few to look for suspects; leave out --suspects")
         faces = seen.faces.subset(judged)
         model = train(RECIPE, seen.faces.subset(taught), faces, seed, device, on_fold(fold)).model
-        probabilities[judged] = predict_proba(model, faces.images)
+        mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
+        probabilities[judged] = (predict_proba(model, faces.images) + predict_proba(model, mirrored)) / 2
     return probabilities
 
 
 def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> tuple[Suspect, ...]:
-    """The faces whose labels [N] their probabilities [N, K] contradict, the most suspicious first."""
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
+    """The faces whose labels [N] are more likely wrong than right in one way, the most suspicious first.
 
-    scores = get_label_quality_scores(labels, probabilities, method="normalized_margin")
-    issues = np.flatnonzero(find_label_issues(labels, probabilities, n_jobs=1))
-    ranked = issues[np.argsort(scores[issues], kind="stable")]
-    answers = probabilities.argmax(1)
+    With p(j | x) the probabilities [N, K] and p(i | j) how often truth j was labelled i, as confident learning
+    estimates it from both: a face x labelled i is in truth j with probability p(j | x) p(i | j), scaled to sum 1.
+    So a doubt weighs more against a label that is often wrong, such as FER-2013's fear, than against a steady one.
+    """
+    from cleanlab.count import estimate_joint
+
+    joint = estimate_joint(labels, probabilities)
+    given = joint / np.maximum(joint.sum(axis=0), 1e-12)  # p(i | j), rows i
+    truth = probabilities * given[labels]
+    truth /= truth.sum(axis=1, keepdims=True)
+    scores, answers = truth[np.arange(len(labels)), labels], truth.argmax(1)
+    doubted = np.flatnonzero(answers != labels)
+    ranked = doubted[np.argsort(scores[doubted], kind="stable")]
     return tuple(Suspect(int(place), int(answers[place]), float(scores[place])) for place in ranked)
 
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from markupsafe import Markup
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.evaluate.suspects import Suspect
+
+Some = TypeVar("Some", list[Near], np.ndarray)
 
 _SHOWN = 24  # tiles a gallery
 _SUSPECTS = 96
@@ -51,9 +53,9 @@ def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, co
         conflicts=_group_tiles(seen, seen.conflict),
         leaks=_group_tiles(seen, seen.across() & ~seen.conflict),
         least_alike=[_near_tile(seen, pair) for pair in seen.near[::-1][:_SHOWN]],
-        contradicting=[_near_tile(seen, pair) for pair in filter(seen.near_conflict, seen.near)][:_SHOWN],
-        plain=_tiles(seen, np.flatnonzero(seen.plain)[:_SHOWN]),
-        border=_tiles(seen, np.flatnonzero(seen.border & ~seen.plain)[:_SHOWN]),
+        contradicting=[_near_tile(seen, pair) for pair in _some([*filter(seen.near_conflict, seen.near)])],
+        plain=_tiles(seen, _some(np.flatnonzero(seen.plain))),
+        border=_tiles(seen, _some(np.flatnonzero(seen.border & ~seen.plain))),
         suspects=None if suspects is None else [_suspect_tile(seen, suspect) for suspect in suspects[:_SUSPECTS]],
         suspected=len(suspects or ()),
         limits={"bits": MOST_BITS, "likeness": LEAST_LIKENESS},
@@ -103,7 +105,7 @@ def _counts(counts: dict[str, Any]) -> Table:
 
 def _group_tiles(seen: Audit, marked: NDArray[np.bool_]) -> list[Tile]:
     """A tile a group of copies: its picture, and where it lies under which label."""
-    groups = np.unique(seen.groups[marked])[:_SHOWN]
+    groups = _some(np.unique(seen.groups[marked]))
     members = [np.flatnonzero(seen.groups == group).tolist() for group in groups]
     return [Tile((_picture(seen, mine[0]),), _distinct(_where(seen, i) for i in mine)) for mine in members]
 
@@ -112,7 +114,7 @@ def _near_tile(seen: Audit, pair: Near) -> Tile:
     kind = ", mirrored" if pair.mirrored else ""
     lines = _distinct((_where(seen, pair.first), _where(seen, pair.second)))
     return Tile(
-        (_picture(seen, pair.first), _picture(seen, pair.second)), (*lines, f"likeness {pair.likeness:.2f}{kind}")
+        (_picture(seen, pair.first), _picture(seen, pair.second)), (*lines, f"likeness {pair.likeness:.3f}{kind}")
     )
 
 
@@ -130,6 +132,11 @@ def _where(seen: Audit, i: int) -> str:
     """Label and part of an image."""
     label, part = seen.faces.classes[seen.faces.labels[i]], seen.parts[i]
     return label if part == UNDIVIDED else f"{label} ({part})"
+
+
+def _some(items: Some) -> Some:
+    """As many as a gallery shows, evenly spread."""
+    return items[:: -(-len(items) // _SHOWN) or 1]
 
 
 def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
