@@ -21,6 +21,7 @@ from mien.data.sources import open_source
 from mien.data.votes import read_votes
 from mien.evaluate.metrics import wilson
 from mien.evaluate.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
+from mien.train.state import State
 from mien.train.trainer import Listener
 
 DEPTHS = (100, 300, 1000, 3000)
@@ -57,7 +58,7 @@ def flags() -> argparse.ArgumentParser:
 
 
 def follow(fold: int) -> Listener:
-    def epoch_end(state) -> None:
+    def epoch_end(state: State) -> None:
         say(f"fold {fold + 1}, epoch {state.last.epoch}: {state.last.val_accuracy:.1%}, {state.last.seconds:.0f} s")
 
     return Listener(on_epoch=epoch_end)

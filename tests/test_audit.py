@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from mien.data.near import hashes
 from mien.data.prepare import How, plan
 from mien.data.sources import open_source
 from mien.errors import DataError, MienError
+from mien.evaluate import suspects
 from mien.evaluate.suspects import FOLDS, _folds, find_suspects
 from mien.report.audit_files import audit_text, to_drop, write_audit
 from mien.report.audit_page import audit_page
@@ -290,10 +292,10 @@ def wrongly_labelled(wrong: int) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 
 def test_wrong_labels_are_suspected() -> None:
     truth, labels, probabilities = wrongly_labelled(20)
-    suspects = find_suspects(labels, probabilities)
-    assert {suspect.place for suspect in suspects} == set(range(20))
-    assert all(suspect.suggested == truth[suspect.place] for suspect in suspects)
-    assert [suspect.score for suspect in suspects] == sorted(suspect.score for suspect in suspects)
+    found = find_suspects(labels, probabilities)
+    assert {suspect.place for suspect in found} == set(range(20))
+    assert all(suspect.suggested == truth[suspect.place] for suspect in found)
+    assert [suspect.score for suspect in found] == sorted(suspect.score for suspect in found)
 
 
 def test_right_labels_are_not_suspected() -> None:
@@ -311,7 +313,10 @@ def test_a_doubt_weighs_more_against_a_label_that_is_often_wrong() -> None:
     assert {suspect.place for suspect in find_suspects(labels, probabilities)} == {*range(50), 150}
 
 
-def test_suspects_from_the_command_line(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_suspects_from_the_command_line(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suspects, "RECIPE", replace(suspects.RECIPE, epochs=2))
     command = ["audit", str(drawn), "--out", str(tmp_path), "--suspects", "--device", "cpu", "--json"]
     assert main(command) == 0
     number = json.loads(capsys.readouterr().out)["suspects"]

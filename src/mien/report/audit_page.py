@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.evaluate.suspects import Suspect
-
-Some = TypeVar("Some", list[Near], np.ndarray)
 
 _SHOWN = 24  # tiles a gallery
 _SUSPECTS = 96
@@ -52,10 +50,10 @@ def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, co
         counts=_counts(facts(seen)),
         conflicts=_group_tiles(seen, seen.conflict),
         leaks=_group_tiles(seen, seen.across() & ~seen.conflict),
-        least_alike=[_near_tile(seen, pair) for pair in seen.near[::-1][:_SHOWN]],
-        contradicting=[_near_tile(seen, pair) for pair in _some([*filter(seen.near_conflict, seen.near)])],
-        plain=_tiles(seen, _some(np.flatnonzero(seen.plain))),
-        border=_tiles(seen, _some(np.flatnonzero(seen.border & ~seen.plain))),
+        least_alike=_near_tiles(seen, seen.near[::-1][:_SHOWN]),
+        contradicting=_near_tiles(seen, [*filter(seen.near_conflict, seen.near)]),
+        plain=_tiles(seen, np.flatnonzero(seen.plain)),
+        border=_tiles(seen, np.flatnonzero(seen.border & ~seen.plain)),
         suspects=None if suspects is None else [_suspect_tile(seen, suspect) for suspect in suspects[:_SUSPECTS]],
         suspected=len(suspects or ()),
         limits={"bits": MOST_BITS, "likeness": LEAST_LIKENESS},
@@ -105,9 +103,14 @@ def _counts(counts: dict[str, Any]) -> Table:
 
 def _group_tiles(seen: Audit, marked: NDArray[np.bool_]) -> list[Tile]:
     """A tile a group of copies: its picture, and where it lies under which label."""
-    groups = _some(np.unique(seen.groups[marked]))
+    groups = np.unique(seen.groups[marked])
+    groups = groups[_spread(len(groups))]
     members = [np.flatnonzero(seen.groups == group).tolist() for group in groups]
     return [Tile((_picture(seen, mine[0]),), _distinct(_where(seen, i) for i in mine)) for mine in members]
+
+
+def _near_tiles(seen: Audit, pairs: Sequence[Near]) -> list[Tile]:
+    return [_near_tile(seen, pair) for pair in pairs[_spread(len(pairs))]]
 
 
 def _near_tile(seen: Audit, pair: Near) -> Tile:
@@ -119,7 +122,7 @@ def _near_tile(seen: Audit, pair: Near) -> Tile:
 
 
 def _tiles(seen: Audit, places: NDArray[np.int64]) -> list[Tile]:
-    return [Tile((_picture(seen, i),), (_where(seen, i),)) for i in places.tolist()]
+    return [Tile((_picture(seen, i),), (_where(seen, i),)) for i in places[_spread(len(places))].tolist()]
 
 
 def _suspect_tile(seen: Audit, suspect: Suspect) -> Tile:
@@ -134,9 +137,9 @@ def _where(seen: Audit, i: int) -> str:
     return label if part == UNDIVIDED else f"{label} ({part})"
 
 
-def _some(items: Some) -> Some:
-    """As many as a gallery shows, evenly spread."""
-    return items[:: -(-len(items) // _SHOWN) or 1]
+def _spread(count: int) -> slice:
+    """As many of `count` things as a gallery shows, evenly spread."""
+    return slice(None, None, max(1, -(-count // _SHOWN)))
 
 
 def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
