@@ -20,7 +20,8 @@ from mien import atomic
 from mien.errors import MienError, UsageError
 
 if TYPE_CHECKING:
-    from mien.data.dataset import Split
+    from mien.data.dataset import Dataset, Split
+    from mien.evaluate.comparison import Answers
     from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
     from mien.train.recipes import Recipe
@@ -148,6 +149,8 @@ def evaluate(
     data: Data,
     split: Part = "test",
     out: Path | None = None,
+    tta: Literal["none", "flip"] = "none",
+    corruptions: Flag[bool] = False,
     device: str = "cpu",
     json: Flag[bool] = False,
 ) -> None:
@@ -158,20 +161,61 @@ def evaluate(
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part to score; "val" where there is no test part.
         out: folder for the results; runs/<model>-<split> if not given.
+        tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
+        corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
-    from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
+    from mien.evaluate.evaluation import evaluation_folder, metrics, with_corruptions, with_flip, write_evaluation
     from mien.models.files import model_digest, model_name
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
     read, evaluation = _evaluate(model, data, split, device)
+    if tta == "flip":
+        evaluation = with_flip(evaluation, read, device)
+    if corruptions:
+        evaluation = with_corruptions(evaluation, read, device, _bar("damaging", 75, " parts"))
     folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
+
+
+def compare(
+    models: tyro.conf.Positional[tuple[Path, ...]],
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    out: Path = RUNS / "compare",
+    device: str = "cpu",
+    json: Flag[bool] = False,
+) -> None:
+    """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
+
+    Args:
+        models: two or more of: model file, run folder, name of a shipped model, predictions.csv of any origin.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
+            for predictions.csv alone, but then no face is drawn.
+        split: the part to compare on; "val" where there is no test part.
+        out: folder for models.csv, pairs.csv and the picture.
+        device: "cpu" or "cuda".
+        json: print the results as JSON.
+    """
+    from mien.evaluate.comparison import compare as compared
+    from mien.evaluate.comparison import comparison_facts, write_comparison
+    from mien.report.draw import draw_comparison
+    from mien.report.text import comparison_text
+
+    if len(models) < 2:
+        raise UsageError("nothing to compare; give two or more models or predictions.csv files")
+    given, faces = _answers(models, data, split, device)
+    comparison = compared(given)
+    write_comparison(comparison, out)
+    if faces:
+        draw_comparison(comparison, faces, out)
+    print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    _say(f"tables{' and picture' if faces else ''} are in {out}")
 
 
 def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
@@ -261,6 +305,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "explain": explain,
     "export": export,
     "report": report,
@@ -376,10 +421,10 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
         write_model(with_notes(result.model, run=str(folder)), save_as)
 
 
-def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def _bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, what, total, unit=" images", unit_scale=True, disable=None, leave=False)
+    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
 
 
 def _watch(recipe: Recipe, faces: int) -> Listener:
@@ -418,17 +463,56 @@ def _keep_previous(path: Path, folder: Path) -> None:
 
 
 def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model, Evaluation]:
-    from mien.evaluate.evaluation import evaluate as score
+    read = _read(model)
+    parts, split = _open_part(data, split)
+    return read, _score(read, model, parts, data, split, device)
+
+
+def _read(model: Path) -> Model:
     from mien.models.files import read_model
 
     read = read_model(model)
     if "classes" in read.notes:
         _say(f"{model}: class names {read.notes['classes']}")
+    return read
+
+
+def _open_part(data: Path, split: Part) -> tuple[Split, Part]:
+    """The data, and the part of it to score."""
     parts = _open(data)
     if split == "test" and not len(parts.test):
         _say("there is no test part; scoring val instead")
-        split = "val"
-    return read, score(read, parts.part(split), name=str(model), data=str(data), split=split, device=device)
+        return parts, "val"
+    return parts, split
+
+
+def _score(read: Model, model: Path, parts: Split, data: Path, split: Part, device: str) -> Evaluation:
+    from mien.data.copies import shared_with
+    from mien.evaluate.evaluation import evaluate as score
+
+    faces = parts.part(split)
+    seen = None if split == "train" else shared_with(faces.images, parts.train.images)
+    return score(read, faces, name=str(model), data=str(data), split=split, device=device, seen=seen)
+
+
+def _answers(
+    models: Sequence[Path], data: Path | None, split: Part, device: str
+) -> tuple[list[Answers], Dataset | None]:
+    """What each model or table says, and the faces, where data are given; all of it about the same faces."""
+    from mien.evaluate.comparison import answers_of, check_same_faces, labels_of, read_answers
+
+    known = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
+    networks = {path: _read(path) for path in models if path not in known}
+    if not data:
+        if networks:
+            raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+        return [known[path] for path in models], None
+    parts, split = _open_part(data, split)
+    faces = parts.part(split)
+    for answers in known.values():
+        check_same_faces(labels_of(faces, f"{data} ({split})"), answers)
+    known |= {path: answers_of(_score(read, path, parts, data, split, device)) for path, read in networks.items()}
+    return [known[path] for path in models], faces
 
 
 def _list(paths: Iterable[Path]) -> None:
