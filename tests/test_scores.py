@@ -13,10 +13,10 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, p
 from mien.cli import main
 from mien.data.dataset import Dataset
 from mien.evaluate.bootstrap import intervals, macro_mean, rates, resample
-from mien.evaluate.calibration import calibration_error, error_if_calibrated, reliability_bins
 from mien.evaluate.curves import accuracy_by_coverage, kept, precision_recall, roc
 from mien.evaluate.evaluation import Evaluation, evaluate, metrics, unseen_scores, with_flip, write_evaluation
 from mien.evaluate.metrics import score, wilson
+from mien.evaluate.reliability import calibration_error, error_if_calibrated, reliability_bins
 from mien.models.files import write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build
@@ -63,7 +63,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     """200 samples of 400 faces from one population, whose accuracy and macro F1 are known."""
     population = np.array([[0.30, 0.07, 0.03], [0.05, 0.25, 0.05], [0.06, 0.04, 0.15]])
     truth, answer = np.indices((3, 3)).reshape(2, 9)
-    exact = rates(population.reshape(1, 9) * 1e6, truth, answer, 3)
+    exact = rates((population.reshape(1, 9) * 10000).round().astype(np.int64), truth, answer, 3)
     covered = np.zeros(3)
     for sample in np.random.default_rng(1).multinomial(400, population.ravel(), 200):
         found = intervals(sample.reshape(3, 3), CLASSES)

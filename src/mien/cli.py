@@ -9,7 +9,7 @@ import glob
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,7 +22,6 @@ from mien.errors import MienError, UsageError
 if TYPE_CHECKING:
     from mien.data.dataset import Dataset, Split
     from mien.evaluate.comparison import Answers
-    from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
     from mien.train.recipes import Recipe
     from mien.train.run import Start
@@ -33,6 +32,7 @@ Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
 ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
 Flag = tyro.conf.FlagCreatePairsOff
 Part = Literal["train", "val", "test"]
+Labels = Literal["given", "votes"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
@@ -49,6 +49,7 @@ def prepare(
     seed: int = 0,
     allow_leaks: Flag[bool] = False,
     skip_bad: Flag[bool] = False,
+    votes: Path | None = None,
     overwrite: Flag[bool] = False,
     json: Flag[bool] = False,
 ) -> None:
@@ -65,6 +66,7 @@ def prepare(
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
         skip_bad: go on without images and rows that cannot be read, and name them.
+        votes: what people said of the faces, for the manifest: fer2013new.csv, or a CSV of file and one column a class.
         overwrite: replace a division prepared otherwise.
         json: print the result as JSON.
     """
@@ -73,7 +75,7 @@ def prepare(
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
-    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad)
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, votes)
     check_fractions(how.fractions)
     source = open_source(input_dir)
     _say(f"reading {len(source.entries):,} images of {input_dir}")
@@ -106,6 +108,9 @@ def train(
     batch_size: int | None = None,
     rate: float | None = None,
     balance: Literal["weights", "sqrt", "none"] | None = None,
+    labels: Labels = "given",
+    votes: Path | None = None,
+    teacher: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
@@ -121,6 +126,10 @@ def train(
         batch_size: faces an update.
         rate: learning rate.
         balance: class weights, their square roots, or none.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        teacher: model file or run folder whose answers are half of what is learned.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
@@ -139,8 +148,9 @@ def train(
     if save_as:
         _check_target(save_as, chosen.network)
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
-    split = _open(data)
-    start = Start(chosen, split, seed, device, str(data), _command(), save_as)
+    split = _open(data, labels, votes)
+    file = _votes_file(data, votes) if labels == "votes" else None
+    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file, teacher)
     _train(train_run, start, folder)
 
 
@@ -148,6 +158,9 @@ def evaluate(
     model: ModelPath,
     data: Data,
     split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    prior: Literal["natural", "uniform"] = "natural",
     out: Path | None = None,
     tta: Literal["none", "flip"] = "none",
     corruptions: Flag[bool] = False,
@@ -160,23 +173,34 @@ def evaluate(
         model: model file (.safetensors, .onnx, .keras, .h5) or run folder.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part to score; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
         out: folder for the results; runs/<model>-<split> if not given.
         tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
         corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
+    from mien.evaluate.evaluation import evaluate as score
     from mien.evaluate.evaluation import evaluation_folder, metrics, with_corruptions, with_flip, write_evaluation
     from mien.models.files import model_digest, model_name
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
-    read, evaluation = _evaluate(model, data, split, device)
+    read = _read(model)
+    parts = _open(data, labels, votes)
+    faces, split = _part(parts, split)
+    origin = {"name": str(model), "data": str(data), "split": split}
+    trained_on = None if split == "train" else parts.train
+    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
     if tta == "flip":
-        evaluation = with_flip(evaluation, read, device)
+        evaluation = with_flip(evaluation, read, device, prior)
     if corruptions:
-        evaluation = with_corruptions(evaluation, read, device, _bar("damaging", 75, " parts"))
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+        evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
+    ruler = "-votes" if labels == "votes" else ""
+    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
@@ -187,6 +211,8 @@ def compare(
     models: tyro.conf.Positional[tuple[Path, ...]],
     data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
     split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
     out: Path = RUNS / "compare",
     device: str = "cpu",
     json: Flag[bool] = False,
@@ -198,19 +224,32 @@ def compare(
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
             for predictions.csv alone, but then no face is drawn.
         split: the part to compare on; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes, as for evaluate.
         out: folder for models.csv, pairs.csv and the picture.
         device: "cpu" or "cuda".
         json: print the results as JSON.
     """
+    from mien.data.votes import with_majority
+    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
     from mien.evaluate.comparison import compare as compared
-    from mien.evaluate.comparison import comparison_facts, write_comparison
     from mien.report.draw import draw_comparison
     from mien.report.text import comparison_text
 
     if len(models) < 2:
         raise UsageError("nothing to compare; give two or more models or predictions.csv files")
-    given, faces = _answers(models, data, split, device)
-    comparison = compared(given)
+    tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
+    networks = {path: _read(path) for path in models if path not in tables}
+    if networks and not data:
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+    faces = None
+    if data:
+        faces, split = _part(_open(data, labels, votes), split)
+        faces = with_majority(faces)
+        for table in tables.values():
+            check_same_faces(labels_of(faces, f"{data} ({split})"), table)
+        tables |= _ask(networks, faces, str(data), split, device)
+    comparison = compared([tables[path] for path in models])
     write_comparison(comparison, out)
     if faces:
         draw_comparison(comparison, faces, out)
@@ -227,13 +266,48 @@ def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None
         split: the part whose faces are explained; "val" where there is no test part.
         out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
     """
+    from mien.evaluate.evaluation import evaluate as score
     from mien.evaluate.evaluation import evaluation_folder
     from mien.models.files import model_digest, model_name
     from mien.report.draw import draw_heatmaps
 
-    read, evaluation = _evaluate(model, data, split, "cpu")
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    read = _read(model)
+    faces, split = _part(_open(data), split)
+    evaluation = score(read, faces, name=str(model), data=str(data), split=split)
+    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}", model_digest(model))
     _list(draw_heatmaps(read, evaluation, folder))
+
+
+def calibrate(
+    model: ModelPath,
+    data: Data,
+    save_as: Path,
+    split: Part = "val",
+    labels: Labels = "given",
+    votes: Path | None = None,
+) -> None:
+    """Fit the model's temperature, so that of the answers it gives at 80 % four in five are right.
+
+    Args:
+        model: model file (.safetensors, .keras, .h5) or run folder.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        save_as: the model file to write, with the temperature in it.
+        split: the part to fit it on; not the one to be scored.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+    """
+    from mien.evaluate.calibration import calibrate as fit
+    from mien.models.files import check_suffix, write_model
+    from mien.report.text import calibration_text
+
+    check_suffix(save_as)
+    read = _read(model)
+    faces = _open(data, labels, votes).part(split)
+    calibration = fit(read, faces, name=str(model), data=str(data))
+    write_model(calibration.model, save_as)
+    print(calibration_text(calibration))
+    print(save_as)
 
 
 def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) -> None:
@@ -307,6 +381,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "compare": compare,
     "explain": explain,
+    "calibrate": calibrate,
     "export": export,
     "report": report,
     "demo": demo,
@@ -351,12 +426,29 @@ def _json(value: Any) -> str:
     return dumps(value, indent=2)
 
 
-def _open(data: Path) -> Split:
+def _open(data: Path, labels: Labels = "given", votes: Path | None = None) -> Split:
+    """The faces that `--data`, `--labels` and `--votes` mean."""
     from mien.data.sources import open_data
+    from mien.data.votes import join_split
 
+    if votes and labels == "given":
+        raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
     split = open_data(data)
+    if labels == "votes":
+        split, joined = join_split(_votes_file(data, votes), split)
+        for name, part in joined.items():
+            _say(f"{name}: left out {part.without:,} faces without votes, {part.other:,} with most for something else")
     _say_sizes(data, split)
     return split
+
+
+def _votes_file(data: Path, votes: Path | None) -> Path:
+    """The file with the votes: the one given, or the manifest of data that were prepared with votes."""
+    from mien.data.manifest import MANIFEST
+
+    if votes is None and not (data / MANIFEST).is_file():
+        raise UsageError("--labels votes needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class")
+    return votes or data / MANIFEST
 
 
 def _say_sizes(data: Path, split: Split) -> None:
@@ -462,12 +554,6 @@ def _keep_previous(path: Path, folder: Path) -> None:
         _say(f"the previous {path} is kept as {kept}")
 
 
-def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model, Evaluation]:
-    read = _read(model)
-    parts, split = _open_part(data, split)
-    return read, _score(read, model, parts, data, split, device)
-
-
 def _read(model: Path) -> Model:
     from mien.models.files import read_model
 
@@ -477,42 +563,23 @@ def _read(model: Path) -> Model:
     return read
 
 
-def _open_part(data: Path, split: Part) -> tuple[Split, Part]:
-    """The data, and the part of it to score."""
-    parts = _open(data)
-    if split == "test" and not len(parts.test):
+def _part(parts: Split, name: Part) -> tuple[Dataset, Part]:
+    """The part to score, and its name: val where there is no test part."""
+    if name == "test" and not len(parts.test):
         _say("there is no test part; scoring val instead")
-        return parts, "val"
-    return parts, split
+        name = "val"
+    return parts.part(name), name
 
 
-def _score(read: Model, model: Path, parts: Split, data: Path, split: Part, device: str) -> Evaluation:
-    from mien.data.copies import shared_with
+def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
+    """What each network says of the faces."""
+    from mien.evaluate.comparison import answers_of
     from mien.evaluate.evaluation import evaluate as score
 
-    faces = parts.part(split)
-    seen = None if split == "train" else shared_with(faces.images, parts.train.images)
-    return score(read, faces, name=str(model), data=str(data), split=split, device=device, seen=seen)
-
-
-def _answers(
-    models: Sequence[Path], data: Path | None, split: Part, device: str
-) -> tuple[list[Answers], Dataset | None]:
-    """What each model or table says, and the faces, where data are given; all of it about the same faces."""
-    from mien.evaluate.comparison import answers_of, check_same_faces, labels_of, read_answers
-
-    known = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
-    networks = {path: _read(path) for path in models if path not in known}
-    if not data:
-        if networks:
-            raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
-        return [known[path] for path in models], None
-    parts, split = _open_part(data, split)
-    faces = parts.part(split)
-    for answers in known.values():
-        check_same_faces(labels_of(faces, f"{data} ({split})"), answers)
-    known |= {path: answers_of(_score(read, path, parts, data, split, device)) for path, read in networks.items()}
-    return [known[path] for path in models], faces
+    said = {}
+    for path, read in networks.items():
+        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
+    return said
 
 
 def _list(paths: Iterable[Path]) -> None:

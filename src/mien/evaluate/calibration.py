@@ -1,67 +1,71 @@
-"""Whether confidence is what it says: of the answers given with 80 %, are 80 % right?"""
+"""Temperature: one number that makes a network's probabilities mean what they say (arXiv:1706.04599)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+
+from mien.data.dataset import Dataset
+from mien.data.votes import with_majority
+from mien.evaluate.reliability import calibration_error
+from mien.models.files import check_classes
+from mien.models.model import Model, predict_proba
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.evaluate.bootstrap import Interval
-
-BINS = 15
-_SIMULATIONS = 1000
-_SEED = 0
+_BOUNDS = (-3.0, 3.0)  # of ln(temperature)
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Answers sorted into 15 equal bins of confidence.
+class Calibration:
+    """A model with its temperature fitted on n faces, and what that is worth.
 
-    counts: int64 [15]; confidence, accuracy: the means of each bin, float64 [15], nan in an empty one.
+    error_before, error_after: expected calibration error (15 bins). The latter is cross-fitted: each half of the faces
+    is scored at the temperature that fits the other half, so it is no luckier than new faces will find it.
     """
 
-    counts: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
+    model: Model
+    n: int
+    error_before: float
+    error_after: float
 
 
-def reliability_bins(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Reliability:
-    """How sure and how right the answers are, bin by bin; probabilities [N, K], labels [N]."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    bins = _bins(confidence)
-    counts = np.bincount(bins, minlength=BINS)
-    faces = np.where(counts, counts, np.nan)
-    sums = (np.bincount(bins, values, BINS) for values in (confidence, right))
-    return Reliability(counts, *(total / faces for total in sums))
+def calibrate(model: Model, faces: Dataset, *, name: str, data: str, seed: int = 0) -> Calibration:
+    """`model` with the temperature that fits `faces` best (by likelihood); `name` and `data` are for errors.
 
-
-def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Expected calibration error (arXiv:1706.04599): mean |confidence - accuracy| over 15 equal bins."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    return _error(confidence, right, _bins(confidence))
-
-
-def error_if_calibrated(probabilities: NDArray[np.floating]) -> tuple[float, Interval]:
-    """The calibration error that chance alone gives: its mean and middle 95 %, were the probabilities [N, K] exact.
-
-    Labels are drawn from the probabilities themselves, 1,000 times. Then an answer is right as often as its
-    confidence says, so it is enough to draw that.
+    Raises ModelError where the model names other classes than the data.
     """
-    rng, confidence = np.random.default_rng(_SEED), probabilities.max(1)
-    bins = _bins(confidence)
-    errors = [_error(confidence, rng.random(len(bins)) < confidence, bins) for _ in range(_SIMULATIONS)]
-    low, high = np.percentile(errors, (2.5, 97.5))
-    return float(np.mean(errors)), (float(low), float(high))
+    check_classes(model, faces.classes, name, data)
+    faces = with_majority(faces)
+    logits = np.log(np.maximum(predict_proba(replace(model, temperature=1.0), faces.images), 1e-30, dtype=np.float64))
+    halves = np.array_split(np.random.default_rng(seed).permutation(len(faces)), 2)
+    crossed = np.empty_like(logits)
+    for here, there in (halves, halves[::-1]):
+        crossed[here] = softmax(logits[here] / fit_temperature(logits[there], faces.labels[there]))
+    return Calibration(
+        model=replace(model, temperature=fit_temperature(logits, faces.labels)),
+        n=len(faces),
+        error_before=calibration_error(softmax(logits / model.temperature), faces.labels),
+        error_after=calibration_error(crossed, faces.labels),
+    )
 
 
-def _bins(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
-    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """The temperature at which labels [N] are most likely under logits [N, K]; between 0.05 and 20."""
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        chosen = softmax(logits / np.exp(log_temperature))[rows, labels]
+        return float(-np.log(np.maximum(chosen, 1e-30)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method="bounded").x))
 
 
-def _error(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: NDArray[np.int64]) -> float:
-    gaps = np.bincount(bins, confidence - right, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(bins))
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Probabilities [N, K] of logits [N, K]."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)

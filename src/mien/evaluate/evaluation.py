@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien import atomic
+from mien.data.copies import shared_with
 from mien.data.dataset import Dataset
+from mien.data.votes import with_majority
 from mien.errors import DataError
 from mien.evaluate.bootstrap import intervals
-from mien.evaluate.calibration import error_if_calibrated
 from mien.evaluate.corruptions import KINDS
 from mien.evaluate.curves import Curve, kept, precision_recall, roc
-from mien.evaluate.metrics import Scores, score
+from mien.evaluate.metrics import Scores, cross_entropy, score
+from mien.evaluate.reliability import error_if_calibrated
 from mien.evaluate.robustness import Robustness, Wrap, robustness, robustness_text
 from mien.models.files import check_classes
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model, Prior, predict_proba
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,27 +79,34 @@ def evaluate(
     data: str,
     split: str,
     device: str = "cpu",
-    seen: NDArray[np.bool_] | None = None,
+    prior: Prior = "natural",
+    trained_on: Dataset | None = None,
 ) -> Evaluation:
     """Run `model` over `faces` and score its answers; `name`, `data` and `split` are for the records.
 
-    Raises ModelError where the model names other classes than the data.
+    Where people voted on the faces, those on which no class has a majority are left out. With the faces it was
+    `trained_on` it is known which of the others are copies of them. Raises ModelError where the model names other
+    classes than the data.
     """
     check_classes(model, faces.classes, name, data)
-    probabilities = predict_proba(model, faces.images, device)
+    faces = with_majority(faces)
+    seen = shared_with(faces.images, trained_on.images) if trained_on else None
+    probabilities = predict_proba(model, faces.images, device, prior)
     scores = score(probabilities, faces.labels, faces.classes)
     return Evaluation(faces, probabilities, scores, name, data, split, seen)
 
 
-def with_flip(evaluation: Evaluation, model: Model, device: str = "cpu") -> Evaluation:
+def with_flip(evaluation: Evaluation, model: Model, device: str = "cpu", prior: Prior = "natural") -> Evaluation:
     """The evaluation, and beside it what `model` answers when it also sees each face mirrored."""
-    mirrored = predict_proba(model, evaluation.faces.images[:, :, ::-1], device)
+    mirrored = predict_proba(model, evaluation.faces.images[:, :, ::-1], device, prior)
     return replace(evaluation, flipped=np.mean((evaluation.probabilities, mirrored), 0))
 
 
-def with_corruptions(evaluation: Evaluation, model: Model, device: str = "cpu", wrap: Wrap = iter) -> Evaluation:
+def with_corruptions(
+    evaluation: Evaluation, model: Model, device: str = "cpu", prior: Prior = "natural", wrap: Wrap = iter
+) -> Evaluation:
     """The evaluation, and beside it how `model` does on damaged faces; `wrap` shows progress."""
-    measured = robustness(model, evaluation.faces, evaluation.scores.accuracy, device, wrap)
+    measured = robustness(model, evaluation.faces, evaluation.scores.accuracy, device, prior, wrap)
     return replace(evaluation, robustness=measured)
 
 
@@ -120,6 +129,7 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
     classes, labels = evaluation.faces.classes, evaluation.faces.labels
     calibrated, calibrated_95 = error_if_calibrated(evaluation.probabilities)
     fields = asdict(evaluation.scores) | {
+        "ruler": "given labels" if evaluation.faces.shares is None else "majority of votes",
         "labels": classes,
         "model": evaluation.model,
         "data": evaluation.data,
@@ -130,7 +140,7 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
         "areas": _areas(evaluation),
         "at_80_coverage": asdict(kept(evaluation.probabilities, labels, COVERAGE)),
     }
-    return _plain(fields | _asked_for(evaluation))
+    return _plain(fields | _not_always(evaluation))
 
 
 def _areas(evaluation: Evaluation) -> dict[str, dict[str, float | None]]:
@@ -146,9 +156,11 @@ def _areas(evaluation: Evaluation) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _asked_for(evaluation: Evaluation) -> dict[str, Any]:
+def _not_always(evaluation: Evaluation) -> dict[str, Any]:
     """What not every evaluation has."""
     faces, fields = evaluation.faces, {}
+    if faces.shares is not None:
+        fields["cross_entropy"] = cross_entropy(evaluation.probabilities, faces.shares)
     if unseen := unseen_scores(evaluation):
         fields["without_copies"] = asdict(unseen) | {"copies": len(faces) - unseen.n}
     if evaluation.flipped is not None:

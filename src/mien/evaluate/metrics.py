@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from mien.evaluate.calibration import calibration_error
+from mien.evaluate.reliability import calibration_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,6 +82,11 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def cross_entropy(probabilities: NDArray[np.floating], shares: NDArray[np.floating]) -> float:
+    """Mean of -sum(share ln probability) over the faces; both [N, K]."""
+    return float(-(shares * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean())
 
 
 def _negative_log_likelihood(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:

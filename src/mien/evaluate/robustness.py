@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.data.dataset import Dataset
 from mien.evaluate.corruptions import KINDS, STRENGTHS, corrupt
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model, Prior, predict_proba
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,13 +34,19 @@ class Robustness:
         return self.damaged / (self.whole or np.nan)
 
 
-def robustness(model: Model, faces: Dataset, whole: float, device: str = "cpu", wrap: Wrap = iter) -> Robustness:
+def robustness(
+    model: Model, faces: Dataset, whole: float, device: str = "cpu", prior: Prior = "natural", wrap: Wrap = iter
+) -> Robustness:
     """Accuracy under each kind and strength of damage; `whole` is that on whole faces.
 
     `wrap` goes around the 75 measurements, to show progress.
     """
-    pairs = wrap(list(product(KINDS, STRENGTHS)))
-    shares = [_accuracy(model, faces, corrupt(faces.images, kind, strength), device) for kind, strength in pairs]
+
+    def accuracy(kind: str, strength: int) -> float:
+        answers = predict_proba(model, corrupt(faces.images, kind, strength), device, prior).argmax(1)
+        return float((answers == faces.labels).mean())
+
+    shares = [accuracy(kind, strength) for kind, strength in wrap(list(product(KINDS, STRENGTHS)))]
     return Robustness(whole, np.array(shares).reshape(len(KINDS), len(STRENGTHS)))
 
 
@@ -52,7 +58,3 @@ def robustness_text(robustness: Robustness) -> str:
     for (i, kind), (j, strength) in product(enumerate(KINDS), enumerate(STRENGTHS)):
         rows.writerow([kind, strength, f"{robustness.damaged[i, j]:.6f}", f"{robustness.relative[i, j]:.6f}"])
     return text.getvalue()
-
-
-def _accuracy(model: Model, faces: Dataset, images: NDArray[np.uint8], device: str) -> float:
-    return float((predict_proba(model, images, device).argmax(1) == faces.labels).mean())

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mien.evaluate.calibration import error_if_calibrated, reliability_bins
 from mien.evaluate.corruptions import KINDS, STRENGTHS
 from mien.evaluate.curves import Curve, accuracy_by_coverage, kept, precision_recall, roc
 from mien.evaluate.evaluation import COVERAGE
 from mien.evaluate.metrics import wilson
+from mien.evaluate.reliability import error_if_calibrated, reliability_bins
 from mien.report.figures.style import (
     BLUES,
     FAINT,
