@@ -170,7 +170,7 @@ def test_a_run_remembers_its_votes_and_its_teacher(drawn: Path, tmp_path: Path) 
     assert (start.votes, start.teacher) == (votes, teacher)
     assert start.split.train.shares is not None
     votes.write_text(votes.read_text().replace("7", "6"))
-    with pytest.raises(DataError, match="not those that .* was started with"):
+    with pytest.raises(DataError, match=r"not those that .* was started with"):
         read_start(run)
 
 
