@@ -216,7 +216,7 @@ def test_models_that_agree_have_no_disagreements() -> None:
 def test_coverage_names_what_is_right_at_80_per_cent() -> None:
     """The 30 wrong answers of 60 are the least sure: of the surest 48, 18 are wrong."""
     (axes,) = figures.coverage(an_evaluation(SEVEN)).axes
-    assert [text.get_text() for text in axes.texts] == ["62 %", "50 %"]
+    assert [text.get_text() for text in axes.texts] == ["62.5 %", "50.0 %"]
 
 
 def test_damage_is_told_in_per_cent_and_shaded_by_what_is_left() -> None:
