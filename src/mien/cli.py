@@ -9,7 +9,7 @@ import glob
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,7 @@ from mien.errors import MienError, UsageError
 if TYPE_CHECKING:
     from mien.data.audit import Audit
     from mien.data.dataset import Dataset, Split
+    from mien.evaluate.comparison import Answers
     from mien.evaluate.suspects import Suspect
     from mien.models.model import Model
     from mien.train.recipes import Recipe
@@ -167,6 +168,8 @@ def evaluate(
     votes: Path | None = None,
     prior: Literal["natural", "uniform"] = "natural",
     out: Path | None = None,
+    tta: Literal["none", "flip"] = "none",
+    corruptions: Flag[bool] = False,
     device: str = "cpu",
     json: Flag[bool] = False,
 ) -> None:
@@ -181,24 +184,83 @@ def evaluate(
             where the data were prepared with votes.
         prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
         out: folder for the results; runs/<model>-<split> if not given.
+        tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
+        corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
+    from mien.evaluate.evaluation import evaluation_folder, metrics, with_corruptions, with_flip, write_evaluation
     from mien.models.files import model_digest, model_name
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
     read = _read(model)
-    faces, split = _part(_open(data, labels, votes), split)
-    evaluation = score(read, faces, name=str(model), data=str(data), split=split, device=device, prior=prior)
+    parts = _open(data, labels, votes)
+    faces, split = _part(parts, split)
+    origin = {"name": str(model), "data": str(data), "split": split}
+    trained_on = None if split == "train" else parts.train
+    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    if tta == "flip":
+        evaluation = with_flip(evaluation, read, device, prior)
+    if corruptions:
+        evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
     ruler = "-votes" if labels == "votes" else ""
     folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
+
+
+def compare(
+    models: tyro.conf.Positional[tuple[Path, ...]],
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    out: Path = RUNS / "compare",
+    device: str = "cpu",
+    json: Flag[bool] = False,
+) -> None:
+    """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
+
+    Args:
+        models: two or more of: model file, run folder, name of a shipped model, predictions.csv of any origin.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
+            for predictions.csv alone, but then no face is drawn.
+        split: the part to compare on; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes, as for evaluate.
+        out: folder for models.csv, pairs.csv and the picture.
+        device: "cpu" or "cuda".
+        json: print the results as JSON.
+    """
+    from mien.data.votes import with_majority
+    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
+    from mien.evaluate.comparison import compare as compared
+    from mien.report.draw import draw_comparison
+    from mien.report.text import comparison_text
+
+    if len(models) < 2:
+        raise UsageError("nothing to compare; give two or more models or predictions.csv files")
+    tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
+    networks = {path: _read(path) for path in models if path not in tables}
+    if networks and not data:
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+    faces = None
+    if data:
+        faces, split = _part(_open(data, labels, votes), split)
+        faces = with_majority(faces)
+        for table in tables.values():
+            check_same_faces(labels_of(faces, f"{data} ({split})"), table)
+        tables |= _ask(networks, faces, str(data), split, device)
+    comparison = compared([tables[path] for path in models])
+    write_comparison(comparison, out)
+    if faces:
+        draw_comparison(comparison, faces, out)
+    print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    _say(f"tables{' and picture' if faces else ''} are in {out}")
 
 
 def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
@@ -364,6 +426,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "explain": explain,
     "calibrate": calibrate,
     "export": export,
@@ -509,10 +572,10 @@ def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
     return find_suspects(seen.faces.labels, cross_probabilities(seen, seed, device, on_fold))
 
 
-def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def _bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, what, total, unit=" images", unit_scale=True, disable=None, leave=False)
+    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
 
 
 def _watch(recipe: Recipe, faces: int) -> Listener:
@@ -565,6 +628,17 @@ def _part(parts: Split, name: Part) -> tuple[Dataset, Part]:
         _say("there is no test part; scoring val instead")
         name = "val"
     return parts.part(name), name
+
+
+def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
+    """What each network says of the faces."""
+    from mien.evaluate.comparison import answers_of
+    from mien.evaluate.evaluation import evaluate as score
+
+    said = {}
+    for path, read in networks.items():
+        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
+    return said
 
 
 def _list(paths: Iterable[Path]) -> None:

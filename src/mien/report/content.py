@@ -21,7 +21,7 @@ from mien.errors import DataError, UsageError
 from mien.evaluate.evaluation import METRICS
 from mien.evaluate.metrics import ClassScore, Scores
 from mien.models.files import MODEL_FILE, model_digest
-from mien.report.words import summary, variations
+from mien.report.words import certainty, summary, variations
 from mien.train.augment import Augment
 from mien.train.run import CONFIG, HISTORY, read_history
 from mien.train.trainer import Epoch
@@ -30,8 +30,9 @@ FIGURES = "figures"
 DATA_FIGURES = ("class_bars", "class_pies", "faces_per_class", "augmentations", "mean_faces")
 TRAINING_FIGURES = ("learning_curves",)
 RESULT_FIGURES = ("confusion", "class_scores", "ten_predictions", "confident_mistakes")
+CERTAINTY_FIGURES = ("class_curves", "reliability", "coverage", "corruptions")
 HEAT_FIGURES = ("gradcam_predictions", "gradcam_classes")
-ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
+ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + CERTAINTY_FIGURES + HEAT_FIGURES
 
 _EVALUATE, _TRAIN = "evaluate the model again", "train again"  # remedies
 _DRAWN = "drawn faces"  # how `mien.train.run.data_note` begins where the training faces were drawn
@@ -311,34 +312,39 @@ def _results(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     )
     return {
         "headline": headline,
-        "measures": _measures(scores),
-        "per_class": _per_class(scores, classes),
+        "measures": _measures(scores, metrics),
+        "per_class": _per_class(scores, classes, metrics["bootstrap_ci95"]),
         "confusion": _confusion(scores, classes),
         "summary": tuple(summary(scores, classes)),
     }
 
 
-def _measures(scores: Scores) -> dict[str, str]:
-    low, high = scores.accuracy_ci95
+def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
+    (low, high), sure = scores.accuracy_ci95, metrics["bootstrap_ci95"]
     return {
         "accuracy": f"{_percent(scores.accuracy)} (95 % interval {_percent(low)} to {_percent(high)})",
-        "macro precision": f"{scores.macro_precision:.3f}",
-        "macro recall": f"{scores.macro_recall:.3f}",
-        "macro F1": f"{scores.macro_f1:.3f}",
+        "macro precision": f"{scores.macro_precision:.3f} ({_ends(sure['macro_precision'])})",
+        "macro recall": f"{scores.macro_recall:.3f} ({_ends(sure['macro_recall'])})",
+        "macro F1": f"{scores.macro_f1:.3f} ({_ends(sure['macro_f1'])})",
         "cross-entropy": f"{scores.nll:.3f}",
-        "expected calibration error": f"{scores.ece:.3f}",
+        **certainty(metrics),
         "faces": f"{scores.n:,}",
     }
 
 
-def _per_class(scores: Scores, classes: Sequence[str]) -> Table:
+def _per_class(scores: Scores, classes: Sequence[str], sure: Mapping[str, Any]) -> Table:
     rows = [
-        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support:,}")
-        for name, one in ((name, scores.per_class[name]) for name in classes)
+        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", _ends(ends["f1"]), f"{one.support:,}")
+        for name, one, ends in ((name, scores.per_class[name], sure["per_class"][name]) for name in classes)
     ]
     macro = (f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
-    head = ("class", "precision", "recall", "F1", "faces")
-    return Table(head, (*rows, ("mean", *macro, f"{scores.n:,}")), total=True)
+    head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")
+    return Table(head, (*rows, ("mean", *macro, _ends(sure["macro_f1"]), f"{scores.n:,}")), total=True)
+
+
+def _ends(interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _confusion(scores: Scores, classes: Sequence[str]) -> Table:
