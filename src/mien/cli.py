@@ -20,6 +20,9 @@ from mien import atomic
 from mien.errors import MienError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mien.data.dataset import Split
     from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
@@ -161,35 +164,53 @@ def evaluate(
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
-    from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
-    from mien.models.files import model_digest, model_name
+    from mien.evaluate.evaluation import metrics, write_evaluation
+    from mien.models.files import model_digest
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
     read, evaluation = _evaluate(model, data, split, device)
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    folder = out or _evaluation_folder(model, evaluation)
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
 
 
-def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
-    """Draw where the network looks: Grad-CAM over right and wrong answers, and the mean map of each class.
+def explain(
+    photo: tyro.conf.Positional[Path | None] = None,
+    model: ModelPath = Path("base"),
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    method: Literal["auto", "gradcam", "occlusion"] = "auto",
+    out: Path | None = None,
+) -> None:
+    """Draw where the model looks: on a photo, or on a part of the data, with a check that the maps can be trusted.
 
     Args:
-        model: model file (.safetensors, .keras, .h5) or run folder.
+        photo: picture to explain; or give --data.
+        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part whose faces are explained; "val" where there is no test part.
-        out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
+        method: Grad-CAM asks what is inside the network, occlusion only for answers; "auto" takes Grad-CAM where it
+            can, which is not with .onnx.
+        out: folder whose figures/ receives the pictures; runs/<model>-<split>, for a photo runs/explain, if not given.
     """
-    from mien.evaluate.evaluation import evaluation_folder
-    from mien.models.files import model_digest, model_name
-    from mien.report.draw import draw_heatmaps
+    from mien.models.files import read_model
+    from mien.report.draw import draw_heatmaps, draw_photo, draw_sanity
 
-    read, evaluation = _evaluate(model, data, split, "cpu")
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
-    _list(draw_heatmaps(read, evaluation, folder))
+    if photo and data:
+        raise UsageError("a photo and --data are two things to explain; give one of them")
+    if data:
+        read, evaluation = _evaluate(model, data, split, "cpu")
+        folder = out or _evaluation_folder(model, evaluation)
+        _list(draw_heatmaps(read, evaluation, folder, method))
+        _list(draw_sanity(read, evaluation, folder, method))
+    elif photo:
+        read = read_model(model)
+        _list(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
+    else:
+        raise UsageError("nothing to explain; give a photo, or --data DATA")
 
 
 def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) -> None:
@@ -429,6 +450,22 @@ def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model,
         _say("there is no test part; scoring val instead")
         split = "val"
     return read, score(read, parts.part(split), name=str(model), data=str(data), split=split, device=device)
+
+
+def _evaluation_folder(model: Path, evaluation: Evaluation) -> Path:
+    """Where what is found out about a model goes, unless the user says."""
+    from mien.evaluate.evaluation import evaluation_folder
+    from mien.models.files import model_digest, model_name
+
+    return evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+
+
+def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
+    """The faces of a photo as the model gets them, uint8 [N, S, S]."""
+    try:
+        return model.preprocess.decode(photo.read_bytes(), str(photo))[None]
+    except OSError as error:
+        raise UsageError(f"{photo}: cannot be read ({error.strerror}); give a picture") from None
 
 
 def _list(paths: Iterable[Path]) -> None:
