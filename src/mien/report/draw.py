@@ -103,10 +103,10 @@ def _mean_maps(model: Model, evaluation: Evaluation, method: Method, seed: int) 
     faces, rng = evaluation.faces, np.random.default_rng(seed)
     everybody = groups(faces.labels, evaluation.predicted, len(faces.classes), _PAIRS)
     chosen = [group._replace(members=rng.permutation(group.members)[: _AVERAGED[method]]) for group in everybody]
-    images = [faces.images[group.members] for group in chosen]
-    maps = [heat_maps(model, few, np.full(len(few), group.answer), method) for group, few in zip(chosen, images, strict=True)]
-    titles = [(faces.classes[group.truth], faces.classes[group.answer], len(group.members)) for group in chosen]
-    means = [np.stack([stack.mean(0) for stack in stacks]) for stacks in (images, maps)]
+    images = [faces.images[few] for *_, few in chosen]
+    maps = [heat_maps(model, faces.images[few], evaluation.predicted[few], method) for *_, few in chosen]
+    titles = [(faces.classes[truth], faces.classes[answer], len(few)) for truth, answer, few in chosen]
+    means = [[stack.mean(0) for stack in stacks] for stacks in (images, maps)]
     return figures.group_heatmaps(*means, titles)
 
 

@@ -24,6 +24,7 @@ from mien import __version__, atomic
 from mien.data.copies import blank, copy_groups, group_sizes
 from mien.data.dataset import Dataset, Split
 from mien.data.sources import open_data
+from mien.data.votes import join_split, with_majority
 from mien.errors import DataError, TrainingError, UsageError
 from mien.models import kernels
 from mien.models.files import MODEL_FILE, write_model
@@ -43,7 +44,10 @@ Finish = Callable[[TrainResult], None]
 
 @dataclass(frozen=True)
 class Start:
-    """What a run is started with; `command`, `data_path` and `save_as` are for the record and for who resumes."""
+    """What a run is started with; `split` has been joined with `votes`, if they are given.
+
+    `command`, `data_path`, `save_as` and `votes` are for the record and for who resumes.
+    """
 
     recipe: Recipe
     split: Split
@@ -52,6 +56,7 @@ class Start:
     data_path: str
     command: str
     save_as: Path | None = None
+    votes: Path | None = None
 
 
 def free_folder(base: Path) -> Path:
@@ -124,7 +129,8 @@ def read_start(folder: Path) -> Start:
     try:
         recipe = restore_recipe(config["recipe"])
         path, digests = config["data"]["path"], config["data"]["sha256"]
-        seed, device, command, save_as = (config[name] for name in ("seed", "device", "command", "save_as"))
+        seed, device, command = config["seed"], config["device"], config["command"]
+        save_as, votes = (value and Path(value) for value in (config["save_as"], config.get("votes")))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / CONFIG}: not the record of a run ({error!r}); train anew") from None
     try:
@@ -133,8 +139,8 @@ def read_start(folder: Path) -> Start:
         raise TrainingError(
             f"{folder}: trains on '{device}', which is not here; resume it where there is one"
         ) from None
-    split = _same_data(folder, path, digests)
-    return Start(recipe, split, seed, device, path, command, save_as and Path(save_as))
+    split = _same_data(folder, path, votes, digests)
+    return Start(recipe, split, seed, device, path, command, save_as, votes)
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -203,7 +209,7 @@ def _go(
 
 
 def _faces(start: Start) -> tuple[Dataset, Dataset]:
-    return start.split.part("train"), start.split.part("val")
+    return start.split.part("train"), with_majority(start.split.part("val"))
 
 
 def _ended(config: dict[str, Any]) -> str:
@@ -245,13 +251,15 @@ def _writing(out: Path) -> Iterator[None]:
         ) from None
 
 
-def _same_data(folder: Path, path: str, digests: dict[str, str]) -> Split:
+def _same_data(folder: Path, path: str, votes: Path | None, digests: dict[str, str]) -> Split:
     """The data at `path`; raises DataError unless they are those that `folder` was started with."""
     if not Path(path).exists():
         raise DataError(
             f"{path}: the data of {folder} are gone; put them back, or resume in the folder that this path counts from"
         )
     split = open_data(path)
+    if votes:
+        split, _ = join_split(votes, split)
     now = {name: part.digest() for name, part in split.parts().items()}
     changed = [name for name in digests.keys() | now.keys() if digests.get(name) != now.get(name)]
     if changed:
@@ -284,6 +292,7 @@ def _config(start: Start) -> dict[str, Any]:
         "versions": versions(),
         "command": start.command,
         "save_as": start.save_as and str(start.save_as),
+        "votes": start.votes and str(start.votes),
     }
 
 

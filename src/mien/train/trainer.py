@@ -118,9 +118,28 @@ def class_weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
     return weights * counts.sum() / (weights * counts).sum()
 
 
-def _prior(shares: np.ndarray) -> tuple[float, ...]:
-    """The weight of each class in the loss as a share of all; () where a class has no faces."""
-    return tuple((shares / shares.sum()).tolist()) if shares.all() else ()
+@dataclass(frozen=True)
+class _Resident:
+    """Faces uint8 [N, 1, S, S], labels int64 [N], and what to answer, on the device.
+
+    targets: the shares of votes, float32 [N, K], where people voted; else the labels.
+    """
+
+    faces: Tensor
+    labels: Tensor
+    targets: Tensor
+
+
+def _frequency(data: Dataset, weights: np.ndarray) -> np.ndarray:
+    """How much of the loss each class has, float64 [K], together 1."""
+    counts = data.counts() if data.shares is None else data.shares.sum(0, np.float64)
+    return counts * weights / (counts * weights).sum()
+
+
+def _tilted(frequency: np.ndarray, power: float) -> tuple[float, ...]:
+    """Frequencies to a power, together 1; () where a class has no faces."""
+    raised = frequency**power
+    return tuple((raised / raised.sum()).tolist()) if frequency.all() else ()
 
 
 class _Run:
@@ -139,11 +158,12 @@ class _Run:
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
-        self.faces, self.labels = _resident(train, device)
-        self.val_faces, self.val_labels = _resident(val, device)
+        self.train, self.val = _resident(train, device), _resident(val, device)
         weights = class_weights(train.counts(), recipe.balance)
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
-        self.prior = _prior(train.counts() * weights)
+        frequency = _frequency(train, weights)
+        self.prior = _tilted(frequency, 1 - recipe.adjust)
+        self.granted = recipe.adjust * torch.tensor(frequency, device=device).log().float() if recipe.adjust else None
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -204,7 +224,7 @@ class _Run:
         seconds = time.perf_counter() - start
         val_loss, val_accuracy, probabilities = self._validate()
         rate = self.optimizer.param_groups[0]["lr"]
-        speed = len(self.labels) / seconds
+        speed = len(self.train.labels) / seconds
         return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds, speed), probabilities
 
     def _train_epoch(self, number: int) -> tuple[float, float]:
@@ -214,8 +234,8 @@ class _Run:
         total = torch.zeros(2, device=self.device)
         seen, told = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
-            faces = self.recipe.augment(self.faces[batch].float() / 255, generator)
-            total += self._step(faces, self.labels[batch])
+            faces = self.recipe.augment(self.train.faces[batch].float() / 255, generator)
+            total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
             seen += len(batch)
             if time.perf_counter() - told > _REPORT_EVERY:
                 self._tell(number, seen, total)
@@ -224,12 +244,13 @@ class _Run:
         loss, accuracy = (total / seen).tolist()
         return loss, accuracy
 
-    def _step(self, faces: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """One update; returns [sum of losses, number of right answers]."""
         self.schedule.start_step()
         with self._precision():
             logits = self.network(faces).float()
-        losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.recipe.smoothing)
+        granted = logits if self.granted is None else logits + self.granted
+        losses = cross_entropy(granted, targets, reduction="none", label_smoothing=self.recipe.smoothing)
         losses = losses * self.weights[labels]
         self.optimizer.zero_grad()
         losses.mean().backward()
@@ -240,15 +261,15 @@ class _Run:
 
     def _validate(self) -> tuple[float, float, Tensor]:
         logits = self._answers(self._kept())
-        loss = cross_entropy(logits, self.val_labels).item()
-        accuracy = (logits.argmax(1) == self.val_labels).float().mean().item()
+        loss = cross_entropy(logits, self.val.targets).item()
+        accuracy = (logits.argmax(1) == self.val.labels).float().mean().item()
         return loss, accuracy, logits.softmax(1)
 
     def _answers(self, network: nn.Module) -> Tensor:
         """A network's logits for the validation faces."""
         network.eval()
         with torch.inference_mode():
-            return torch.cat([network(batch.float() / 255) for batch in self.val_faces.split(256)])
+            return torch.cat([network(batch.float() / 255) for batch in self.val.faces.split(256)])
 
     def _collapsed(self, probabilities: Tensor) -> bool:
         """Whether every face gets the same answer; a running mean may say so for a while when its network does not."""
@@ -260,7 +281,7 @@ class _Run:
         """The order of the faces and the generator for augmentation; also seeds dropout."""
         for_order, for_faces, for_dropout = np.random.SeedSequence((self.seed, epoch)).generate_state(3).tolist()
         torch.manual_seed(for_dropout)
-        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(for_order))
+        order = torch.randperm(len(self.train.labels), generator=torch.Generator().manual_seed(for_order))
         return order.to(self.device), torch.Generator(self.device).manual_seed(for_faces)
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -277,7 +298,7 @@ class _Run:
 
     def _tell(self, epoch: int, seen: int, total: Tensor) -> None:
         loss, accuracy = (total / seen).tolist()
-        self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.labels), loss, accuracy))
+        self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.train.labels), loss, accuracy))
 
     def _collapse(self, epoch: Epoch) -> str:
         _, _, probabilities = self._validate()
@@ -297,10 +318,10 @@ def with_notes(model: Model, **notes: str) -> Model:
     return replace(model, notes={**model.notes, **notes})
 
 
-def _resident(data: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Faces uint8 [N, 1, S, S] and labels int64 [N] on the device."""
-    faces = torch.from_numpy(np.ascontiguousarray(data.images))[:, None]
-    return faces.to(device), torch.from_numpy(data.labels).to(device)
+def _resident(data: Dataset, device: torch.device) -> _Resident:
+    faces = torch.from_numpy(np.ascontiguousarray(data.images))[:, None].to(device)
+    labels = torch.from_numpy(data.labels).to(device)
+    return _Resident(faces, labels, labels if data.shares is None else torch.from_numpy(data.shares).to(device))
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, *, fused: bool) -> torch.optim.Optimizer:

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mien.report.figures.style import (
-    FAINT,
     INK,
     MUTED,
     SMALL,
@@ -70,11 +69,13 @@ def heatmaps(
 
 
 def group_heatmaps(
-    faces_mean: NDArray[np.floating], maps_mean: NDArray[np.floating], titles: Sequence[tuple[str, str, int]]
+    faces_mean: Sequence[NDArray[np.floating]],
+    maps_mean: Sequence[NDArray[np.floating]],
+    titles: Sequence[tuple[str, str, int]],
 ) -> Figure:
     """The mean face of each group under the mean of its heat maps; each map scaled to its own maximum.
 
-    faces_mean: [G, S, S], 0 to 255; maps_mean: [G, S, S]; titles: label, answer and number of faces of each group.
+    faces_mean: [S, S] of each group, 0 to 255; maps_mean: [S, S]; titles: label, answer and number of faces of each group.
     """
     if not titles:
         return sentence("There are no faces to explain.")
@@ -149,7 +150,7 @@ def _likeness(axes: Axes, stages: Sequence[Stage]) -> None:
     """The mean rank correlation of each stage, and the span of the middle 80 % of the faces."""
     places = range(len(stages))
     low, high = np.array([np.percentile(stage.likeness, (10, 90)) for stage in stages]).T
-    axes.vlines(places, low, high, color=FAINT, linewidth=5)
+    axes.vlines(places, low, high, color=MUTED, alpha=0.4, linewidth=5)
     axes.plot(places, [stage.likeness.mean() for stage in stages], color=INK, marker="o")
     plain(axes)
     axes.axhline(0, color=MUTED, linewidth=0.8)
