@@ -61,7 +61,7 @@ def test_the_whole_way_in_one_folder(drawn: Path, tmp_path: Path, capsys: pytest
     page = Path(capsys.readouterr().out.strip())
     assert page == out / "report.html"
     assert page.stat().st_size > 100_000
-    assert len(list((out / "figures").glob("*.png"))) == 12
+    assert len(list((out / "figures").glob("*.png"))) == 13
 
 
 def test_results_are_json_where_a_program_reads_them(

@@ -53,6 +53,6 @@ def groups(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int, 
     places = labels * classes + answers
     counts = np.bincount(places, minlength=classes**2).reshape(classes, classes)
     confused = counts - np.diag(counts.diagonal())
-    commonest = np.argsort(-confused, axis=None, kind="stable")[:pairs]
-    chosen = [*range(0, classes**2, classes + 1), *commonest.tolist()]
-    return [Group(*divmod(place, classes), np.flatnonzero(places == place)) for place in chosen if counts.flat[place]]
+    commonest = [place for place in np.argsort(-confused, axis=None, kind="stable")[:pairs] if confused.flat[place]]
+    right = [place for place in range(0, classes**2, classes + 1) if counts.flat[place]]
+    return [Group(*divmod(int(place), classes), np.flatnonzero(places == place)) for place in [*right, *commonest]]

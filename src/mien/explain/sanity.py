@@ -86,11 +86,13 @@ def _standard_ranks(maps: NDArray[np.floating]) -> NDArray[np.float64]:
     return ranks / np.where(deviation > 0, deviation, 1)
 
 
-def _layers(network: Network) -> list[tuple[str, list[nn.Module]]]:
+def _layers(network: Network) -> list[tuple[str, Sequence[nn.Module]]]:
     """The layers that have weights, by name, from the answer down to the picture."""
-    lower = [(f"conv {i}", list(pair)) for i, pair in enumerate(convolutions(network), start=1)]
-    dense = [("dense", [network.dense])] if network.dense else []
-    return [("head", [network.head]), *dense, *reversed(lower)]
+    layers: list[tuple[str, Sequence[nn.Module]]] = [("head", [network.head])]
+    if network.dense:
+        layers.append(("dense", [network.dense]))
+    lower = [(f"conv {i}", pair) for i, pair in enumerate(convolutions(network), start=1)]
+    return [*layers, *reversed(lower)]
 
 
 def _shuffle(module: nn.Module, generator: torch.Generator) -> None:

@@ -6,9 +6,10 @@ model it names), or a folder that holds figures only.
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +30,18 @@ from mien.train.trainer import Epoch
 FIGURES = "figures"
 DATA_FIGURES = ("class_bars", "class_pies", "faces_per_class", "augmentations", "mean_faces")
 TRAINING_FIGURES = ("learning_curves",)
-RESULT_FIGURES = ("confusion", "class_scores", "ten_predictions", "confident_mistakes")
-HEAT_FIGURES = ("gradcam_predictions", "gradcam_classes")
+RESULT_FIGURES = (
+    "class_scores",
+    "class_curves",
+    "reliability",
+    "coverage",
+    "confusion",
+    "ten_predictions",
+    "confident_mistakes",
+    "corruptions",
+)
+METHODS = ("gradcam", "occlusion")
+HEAT_FIGURES = tuple(f"{method}_{kind}" for method in METHODS for kind in ("predictions", "classes", "sanity"))
 ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
 
 _EVALUATE, _TRAIN = "evaluate the model again", "train again"  # remedies
@@ -89,8 +100,9 @@ class ReportData:
     """All that a page shows. What is empty is left out; `commands` names, by section, what would add it.
 
     lead: the page's first sentence where there is no headline. drawn: trained on drawn faces. notices: warnings shown
-    at the top. The mappings are facts, name to value; `figures` holds PNGs, or where they are, by their known names.
-    `made_by` lists the commands that made the folder.
+    at the top. elsewise: the accuracy under other conditions. sanity: by method of the heat maps, what the check by
+    shuffled layers gave. The other mappings are facts, name to value; `figures` holds PNGs, or where they are, by
+    their known names. `made_by` lists the commands that made the folder.
     """
 
     title: str
@@ -100,12 +112,16 @@ class ReportData:
     notices: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     counts: Table | None = None
+    flaws: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, str] = field(default_factory=dict)
     epochs: Table | None = None
     measures: Mapping[str, str] = field(default_factory=dict)
+    elsewise: Table | None = None
     per_class: Table | None = None
     confusion: Table | None = None
+    corruptions: Table | None = None
+    sanity: Mapping[str, Table] = field(default_factory=dict)
     summary: tuple[str, ...] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +157,7 @@ def collect(folder: Path) -> ReportData:
             made_by=tuple(_made_by(config, metrics)),
             commands=_commands(config, metrics, folder),
             figures=figures,
+            sanity=_sanity(folder),
             **training_part,
             **results,
         )
@@ -209,6 +226,7 @@ def _training_part(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[
     return {
         "data": _data_facts(data),
         "counts": _counts(data["counts"], data["classes"]),
+        "flaws": _flaws(data),
         "recipe": _recipe(config["recipe"]),
         "training": _training(config, history),
         "epochs": _epochs(history),
@@ -217,15 +235,25 @@ def _training_part(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[
 
 
 def _data_facts(data: Mapping[str, Any]) -> dict[str, str]:
-    total = sum(sum(part.values()) for part in data["counts"].values())
+    return {"from": data["path"], "division": data["origin"], "images": f"{_total(data):,}"}
+
+
+def _total(data: Mapping[str, Any]) -> int:
+    return sum(sum(part.values()) for part in data["counts"].values())
+
+
+def _flaws(data: Mapping[str, Any]) -> dict[str, str]:
     copies = data["copies"]
-    return {
-        "from": data["path"],
-        "division": data["origin"],
-        "images": f"{total:,}",
-        "images that occur more than once within a part": f"{copies:,} ({_percent(copies / max(total, 1))})",
-        "blank images": f"{data['blank']:,}",
-    }
+    facts = {"images that occur more than once within a part": _counted(copies, _total(data))}
+    for part, number in data.get("also_in_train", {}).items():  # not in what older versions wrote, as "conflicts"
+        facts[f"{part} images that are also in training"] = _counted(number, sum(data["counts"][part].values()))
+    if "conflicts" in data:
+        facts["groups of equal images with different labels"] = f"{data['conflicts']:,}"
+    return facts | {"blank images": f"{data['blank']:,}"}
+
+
+def _counted(number: int, total: int) -> str:
+    return f"{number:,} of {total:,} ({_percent(number / max(total, 1))})"
 
 
 def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Table:
@@ -311,34 +339,92 @@ def _results(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     )
     return {
         "headline": headline,
-        "measures": _measures(scores),
-        "per_class": _per_class(scores, classes),
+        "measures": _measures(metrics, scores),
+        "elsewise": _elsewise(metrics),
+        "per_class": _per_class(scores, classes, metrics.get("bootstrap_ci95", {}).get("per_class", {})),
         "confusion": _confusion(scores, classes),
+        "corruptions": _corruptions(metrics),
         "summary": tuple(summary(scores, classes)),
     }
 
 
-def _measures(scores: Scores) -> dict[str, str]:
-    low, high = scores.accuracy_ci95
+def _measures(metrics: Mapping[str, Any], scores: Scores) -> dict[str, str]:
+    spans = metrics.get("bootstrap_ci95", {})
+    macro = {"macro precision": "macro_precision", "macro recall": "macro_recall", "macro F1": "macro_f1"}
     return {
-        "accuracy": f"{_percent(scores.accuracy)} (95 % interval {_percent(low)} to {_percent(high)})",
-        "macro precision": f"{scores.macro_precision:.3f}",
-        "macro recall": f"{scores.macro_recall:.3f}",
-        "macro F1": f"{scores.macro_f1:.3f}",
-        "cross-entropy": f"{scores.nll:.3f}",
-        "expected calibration error": f"{scores.ece:.3f}",
+        "accuracy": _with_interval(_percent(scores.accuracy), map(_percent, scores.accuracy_ci95)),
+        **{name: _with_interval(_score(metrics[key]), map(_score, spans.get(key, ()))) for name, key in macro.items()},
+        "cross-entropy": _score(scores.nll),
+        "expected calibration error": _calibration_error(metrics, scores),
         "faces": f"{scores.n:,}",
+        "ruler": str(metrics.get("ruler", "given labels")),
     }
 
 
-def _per_class(scores: Scores, classes: Sequence[str]) -> Table:
-    rows = [
-        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support:,}")
-        for name, one in ((name, scores.per_class[name]) for name in classes)
-    ]
-    macro = (f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
-    head = ("class", "precision", "recall", "F1", "faces")
-    return Table(head, (*rows, ("mean", *macro, f"{scores.n:,}")), total=True)
+def _with_interval(value: str, ends: Iterable[str]) -> str:
+    span = " to ".join(ends)
+    return f"{value} (95 % interval {span})" if span else value
+
+
+def _calibration_error(metrics: Mapping[str, Any], scores: Scores) -> str:
+    if "ece_if_calibrated" not in metrics:
+        return _score(scores.ece)
+    low, high = metrics["ece_if_calibrated_95"]
+    chance = f"{_score(metrics['ece_if_calibrated'])}, {_score(low)} to {_score(high)}"
+    return f"{_score(scores.ece)} (by chance alone, were every confidence true: {chance})"
+
+
+def _elsewise(metrics: Mapping[str, Any]) -> Table | None:
+    """The accuracy on other choices of the faces, and of other ways to ask, as far as they were measured."""
+    rows = []
+    if "without_copies" in metrics:
+        less = metrics["without_copies"]
+        rows.append((f"less the {less['copies']:,} faces that are also in training", less))
+    if "at_80_coverage" in metrics:
+        rows.append(("the surest 80 %, if a person takes the rest", metrics["at_80_coverage"]))
+    if "tta_flip" in metrics:
+        rows.append(("when it also sees each face mirrored", metrics["tta_flip"]))
+    lines = tuple((what, *_accuracy_cells(scores)) for what, scores in rows)
+    return Table(("", "accuracy", "95 % interval", "faces"), lines) if lines else None
+
+
+def _accuracy_cells(scores: Mapping[str, Any]) -> tuple[str, str, str]:
+    low, high = scores["accuracy_ci95"]
+    return _percent(scores["accuracy"]), f"{_percent(low)} to {_percent(high)}", f"{scores['n']:,}"
+
+
+def _per_class(scores: Scores, classes: Sequence[str], spans: Mapping[str, Any]) -> Table:
+    """Scores by class, with the interval of F1 where `spans` has one."""
+    rows = [(name, *_class_cells(scores.per_class[name], spans.get(name))) for name in classes]
+    macro = (_score(value) for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
+    head = ("class", "precision", "recall", "F1", *(["95 % interval of F1"] if spans else []), "faces")
+    gap = [""] if spans else []
+    return Table(head, (*rows, ("mean", *macro, *gap, f"{scores.n:,}")), total=True)
+
+
+def _class_cells(one: ClassScore, span: Mapping[str, Any] | None) -> tuple[str, ...]:
+    interval = [" to ".join(map(_score, span["f1"]))] if span else []
+    return _score(one.precision), _score(one.recall), _score(one.f1), *interval, f"{one.support:,}"
+
+
+def _corruptions(metrics: Mapping[str, Any]) -> Table | None:
+    if "corruptions" not in metrics:
+        return None
+    damaged = metrics["corruptions"]["accuracy"]
+    strengths = tuple(str(i) for i in range(1, 1 + len(next(iter(damaged.values())))))
+    return Table(("damage", *strengths), tuple((kind, *map(_percent, line)) for kind, line in damaged.items()))
+
+
+def _sanity(folder: Path) -> dict[str, Table]:
+    """By method, the lines of the check of its maps."""
+    paths = {method: folder / f"{method}_sanity.csv" for method in METHODS}
+    return {method: _csv_table(path) for method, path in paths.items() if path.is_file()}
+
+
+def _csv_table(path: Path) -> Table:
+    with open(path, newline="", encoding="utf-8") as file:
+        head, *rows = (tuple(row) for row in csv.reader(file))
+    return Table(tuple(name.replace("_", " ") for name in head), tuple(rows))
 
 
 def _confusion(scores: Scores, classes: Sequence[str]) -> Table:
@@ -416,6 +502,10 @@ def _commands(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
         "heat": shlex.join(["mien", "explain", "--model", model, *where]),
         "report": shlex.join(["mien", "report", str(folder)]),
     }
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _percent(share: float) -> str:

@@ -106,8 +106,7 @@ def _mean_maps(model: Model, evaluation: Evaluation, method: Method, seed: int) 
     images = [faces.images[few] for *_, few in chosen]
     maps = [heat_maps(model, faces.images[few], evaluation.predicted[few], method) for *_, few in chosen]
     titles = [(faces.classes[truth], faces.classes[answer], len(few)) for truth, answer, few in chosen]
-    means = [[stack.mean(0) for stack in stacks] for stacks in (images, maps)]
-    return figures.group_heatmaps(*means, titles)
+    return figures.group_heatmaps([few.mean(0) for few in images], [few.mean(0) for few in maps], titles)
 
 
 def _some(evaluation: Evaluation, seed: int) -> np.ndarray:

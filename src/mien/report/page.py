@@ -1,8 +1,12 @@
-"""One self-contained HTML page: pictures and style are inside, and a policy in its head forbids every request."""
+"""One self-contained HTML page: pictures, style and script are inside.
+
+A policy in its head forbids every request, and every script but the page's own, which it knows by its digest.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import struct
 from importlib.resources import files
@@ -14,6 +18,7 @@ from markupsafe import Markup
 
 from mien import atomic
 from mien.errors import DataError
+from mien.report import manners
 from mien.report.content import ReportData, collect
 
 __all__ = ["ReportData", "collect", "render", "write_report"]
@@ -43,8 +48,18 @@ def render(page: ReportData) -> str:
     """The page as HTML; everything that comes from data is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": _percent, "tie": _tie}
-    template = environment.from_string((files("mien.report") / "page.html").read_text(encoding="utf-8"))
-    return template.render(page=page, pictures={name: _picture(source) for name, source in page.figures.items()})
+    script = _part("page.js")
+    return environment.from_string(_part("page.html")).render(
+        page=page,
+        pictures={name: _picture(source) for name, source in page.figures.items()},
+        manners=manners,
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _part(name: str) -> str:
+    return (files("mien.report") / name).read_text(encoding="utf-8")
 
 
 def _percent(share: float) -> str:

@@ -75,7 +75,7 @@ def group_heatmaps(
 ) -> Figure:
     """The mean face of each group under the mean of its heat maps; each map scaled to its own maximum.
 
-    faces_mean: [S, S] of each group, 0 to 255; maps_mean: [S, S]; titles: label, answer and number of faces of each group.
+    faces_mean: [S, S] a group, 0 to 255; maps_mean: [S, S] a group; titles: its label, answer and number of faces.
     """
     if not titles:
         return sentence("There are no faces to explain.")
