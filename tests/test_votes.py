@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_faces
+from conftest import lively, random_faces
 
 from mien.cli import main
 from mien.data.dataset import Dataset, Split
@@ -17,6 +17,8 @@ from mien.data.sources import open_data
 from mien.data.votes import IMAGE_NAMES, join, join_split, read_votes, with_majority
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
+from mien.models.files import write_model
+from mien.train.run import read_start
 
 FER = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 ALL = tuple(sorted(EMOTIONS))
@@ -157,6 +159,19 @@ def test_the_way_from_prepare_to_evaluate(drawn: Path, tmp_path: Path, capsys: p
     assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["ruler"] == "majority of votes"
     other = ["evaluate", "--model", str(run), "--data", str(drawn), "--labels", "votes", "--votes", str(votes)]
     assert main([*other, "--out", str(tmp_path / "f"), "--json"]) == 0
+
+
+def test_a_run_remembers_its_votes_and_its_teacher(drawn: Path, tmp_path: Path) -> None:
+    votes, run, teacher = own_votes(drawn, tmp_path / "v.csv"), tmp_path / "run", tmp_path / "teacher.safetensors"
+    write_model(lively(ALL), teacher)
+    command = ["train", "--data", str(drawn), "--labels", "votes", "--votes", str(votes), "--teacher", str(teacher)]
+    assert main([*command, "--epochs", "1", "--out", str(run)]) == 0
+    start = read_start(run)
+    assert (start.votes, start.teacher) == (votes, teacher)
+    assert start.split.train.shares is not None
+    votes.write_text(votes.read_text().replace("7", "6"))
+    with pytest.raises(DataError, match=r"not those that .* was started with"):
+        read_start(run)
 
 
 def test_votes_must_be_asked_for(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import glob
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset, Split
+    from mien.evaluate.comparison import Answers
     from mien.models.model import Model
     from mien.train.recipes import Recipe
     from mien.train.run import Start
@@ -112,6 +113,7 @@ def train(
     balance: Literal["weights", "sqrt", "none"] | None = None,
     labels: Labels = "given",
     votes: Path | None = None,
+    teacher: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
@@ -130,6 +132,7 @@ def train(
         labels: "given" by the data, or the "votes" of several people.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
             where the data were prepared with votes.
+        teacher: model file or run folder whose answers are half of what is learned.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
@@ -150,7 +153,7 @@ def train(
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
     split = _open(data, labels, votes)
     file = _votes_file(data, votes) if labels == "votes" else None
-    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file)
+    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file, teacher)
     _train(train_run, start, folder)
 
 
@@ -162,6 +165,8 @@ def evaluate(
     votes: Path | None = None,
     prior: Literal["natural", "uniform"] = "natural",
     out: Path | None = None,
+    tta: Literal["none", "flip"] = "none",
+    corruptions: Flag[bool] = False,
     device: str = "cpu",
     json: Flag[bool] = False,
 ) -> None:
@@ -176,23 +181,82 @@ def evaluate(
             where the data were prepared with votes.
         prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
         out: folder for the results; runs/<model>-<split> if not given.
+        tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
+        corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import metrics, write_evaluation
+    from mien.evaluate.evaluation import metrics, with_corruptions, with_flip, write_evaluation
     from mien.models.files import model_digest
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
     read = _read(model)
-    faces, split = _part(_open(data, labels, votes), split)
-    evaluation = score(read, faces, name=str(model), data=str(data), split=split, device=device, prior=prior)
+    parts = _open(data, labels, votes)
+    faces, split = _part(parts, split)
+    origin = {"name": str(model), "data": str(data), "split": split}
+    trained_on = None if split == "train" else parts.train
+    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    if tta == "flip":
+        evaluation = with_flip(evaluation, read, device, prior)
+    if corruptions:
+        evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
     folder = out or _evaluation_folder(model, split, labels)
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
+
+
+def compare(
+    models: tyro.conf.Positional[tuple[Path, ...]],
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    out: Path = RUNS / "compare",
+    device: str = "cpu",
+    json: Flag[bool] = False,
+) -> None:
+    """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
+
+    Args:
+        models: two or more of: model file, run folder, name of a shipped model, predictions.csv of any origin.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
+            for predictions.csv alone, but then no face is drawn.
+        split: the part to compare on; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes, as for evaluate.
+        out: folder for models.csv, pairs.csv and the picture.
+        device: "cpu" or "cuda".
+        json: print the results as JSON.
+    """
+    from mien.data.votes import with_majority
+    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
+    from mien.evaluate.comparison import compare as compared
+    from mien.report.draw import draw_comparison
+    from mien.report.text import comparison_text
+
+    if len(models) < 2:
+        raise UsageError("nothing to compare; give two or more models or predictions.csv files")
+    tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
+    networks = {path: _read(path) for path in models if path not in tables}
+    if networks and not data:
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+    faces = None
+    if data:
+        faces, split = _part(_open(data, labels, votes), split)
+        faces = with_majority(faces)
+        for table in tables.values():
+            check_same_faces(labels_of(faces, f"{data} ({split})"), table)
+        tables |= _ask(networks, faces, str(data), split, device)
+    comparison = compared([tables[path] for path in models])
+    write_comparison(comparison, out)
+    if faces:
+        draw_comparison(comparison, faces, out)
+    print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    _say(f"tables{' and picture' if faces else ''} are in {out}")
 
 
 def explain(
@@ -294,6 +358,23 @@ def report(run: tyro.conf.Positional[Path]) -> None:
     print(write_report(run))
 
 
+def card(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None) -> None:
+    """Write a model card: data, training, scores with intervals, uses, limits; all from the folders' own files.
+
+    Args:
+        folders: run and evaluation folders, of one model or of several.
+        out: the Markdown file to write; printed if not given.
+    """
+    from mien.report.card import card as written
+
+    if not folders:
+        raise UsageError("nothing to write a card of; give a run folder or an evaluation folder")
+    text = written(folders)
+    if out:
+        atomic.write_text(out, text)
+    print(out or text)
+
+
 def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int = 0) -> None:
     """Run the whole way on drawn faces: draw, prepare, explore, train, evaluate, explain, report.
 
@@ -338,10 +419,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "explain": explain,
     "calibrate": calibrate,
     "export": export,
     "report": report,
+    "card": card,
     "demo": demo,
     "recipes": recipes,
 }
@@ -471,10 +554,10 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
         write_model(with_notes(result.model, run=str(folder)), save_as)
 
 
-def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def _bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, what, total, unit=" images", unit_scale=True, disable=None, leave=False)
+    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
 
 
 def _watch(recipe: Recipe, faces: int) -> Listener:
@@ -527,6 +610,17 @@ def _part(parts: Split, name: Part) -> tuple[Dataset, Part]:
         _say("there is no test part; scoring val instead")
         name = "val"
     return parts.part(name), name
+
+
+def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
+    """What each network says of the faces."""
+    from mien.evaluate.comparison import answers_of
+    from mien.evaluate.evaluation import evaluate as score
+
+    said = {}
+    for path, read in networks.items():
+        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
+    return said
 
 
 def _evaluation_folder(model: Path, split: str, labels: Labels) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from mien.errors import DataError, UsageError
 from mien.evaluate.evaluation import METRICS
 from mien.evaluate.metrics import ClassScore, Scores
 from mien.models.files import MODEL_FILE, model_digest
-from mien.report.words import summary, variations
+from mien.report.words import certainty, summary, variations
 from mien.train.augment import Augment
 from mien.train.run import CONFIG, HISTORY, read_history
 from mien.train.trainer import Epoch
@@ -100,12 +100,14 @@ class ReportData:
     """All that a page shows. What is empty is left out; `commands` names, by section, what would add it.
 
     lead: the page's first sentence where there is no headline. drawn: trained on drawn faces. notices: warnings shown
-    at the top. elsewise: the accuracy under other conditions. sanity: by method of the heat maps, what the check by
+    at the top.  sanity: by method of the heat maps, what the check by
     shuffled layers gave. The other mappings are facts, name to value; `figures` holds PNGs, or where they are, by
-    their known names. `made_by` lists the commands that made the folder.
+    their known names. `made_by` lists the commands that made the folder. identity: the same for all folders of one
+    model, whatever file it is in.
     """
 
     title: str
+    identity: tuple[str, ...] = ()
     lead: str = ""
     headline: Headline | None = None
     drawn: bool = False
@@ -117,7 +119,6 @@ class ReportData:
     training: Mapping[str, str] = field(default_factory=dict)
     epochs: Table | None = None
     measures: Mapping[str, str] = field(default_factory=dict)
-    elsewise: Table | None = None
     per_class: Table | None = None
     confusion: Table | None = None
     corruptions: Table | None = None
@@ -150,6 +151,7 @@ def collect(folder: Path) -> ReportData:
     with _readable(folder, "train and evaluate again"):
         return ReportData(
             title=_title(config, metrics, folder),
+            identity=_identity(config, metrics, folder),
             lead=_lead(history),
             drawn=_trained_on_drawn(config, metrics),
             notices=tuple(_notices(config, metrics, folder)),
@@ -339,72 +341,41 @@ def _results(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     )
     return {
         "headline": headline,
-        "measures": _measures(metrics, scores),
-        "elsewise": _elsewise(metrics),
-        "per_class": _per_class(scores, classes, metrics.get("bootstrap_ci95", {}).get("per_class", {})),
+        "measures": _measures(scores, metrics),
+        "per_class": _per_class(scores, classes, metrics["bootstrap_ci95"]),
         "confusion": _confusion(scores, classes),
         "corruptions": _corruptions(metrics),
         "summary": tuple(summary(scores, classes)),
     }
 
 
-def _measures(metrics: Mapping[str, Any], scores: Scores) -> dict[str, str]:
-    spans = metrics.get("bootstrap_ci95", {})
-    macro = {"macro precision": "macro_precision", "macro recall": "macro_recall", "macro F1": "macro_f1"}
+def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
+    (low, high), sure = scores.accuracy_ci95, metrics["bootstrap_ci95"]
     return {
-        "accuracy": _with_interval(_percent(scores.accuracy), map(_percent, scores.accuracy_ci95)),
-        **{name: _with_interval(_score(metrics[key]), map(_score, spans.get(key, ()))) for name, key in macro.items()},
-        "cross-entropy": _score(scores.nll),
-        "expected calibration error": _calibration_error(metrics, scores),
+        "accuracy": f"{_percent(scores.accuracy)} (95 % interval {_percent(low)} to {_percent(high)})",
+        "macro precision": f"{scores.macro_precision:.3f} ({_ends(sure['macro_precision'])})",
+        "macro recall": f"{scores.macro_recall:.3f} ({_ends(sure['macro_recall'])})",
+        "macro F1": f"{scores.macro_f1:.3f} ({_ends(sure['macro_f1'])})",
+        "cross-entropy": f"{scores.nll:.3f}",
+        **certainty(metrics),
         "faces": f"{scores.n:,}",
         "ruler": str(metrics.get("ruler", "given labels")),
     }
 
 
-def _with_interval(value: str, ends: Iterable[str]) -> str:
-    span = " to ".join(ends)
-    return f"{value} (95 % interval {span})" if span else value
+def _per_class(scores: Scores, classes: Sequence[str], sure: Mapping[str, Any]) -> Table:
+    rows = [
+        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", _ends(ends["f1"]), f"{one.support:,}")
+        for name, one, ends in ((name, scores.per_class[name], sure["per_class"][name]) for name in classes)
+    ]
+    macro = (f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
+    head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")
+    return Table(head, (*rows, ("mean", *macro, _ends(sure["macro_f1"]), f"{scores.n:,}")), total=True)
 
 
-def _calibration_error(metrics: Mapping[str, Any], scores: Scores) -> str:
-    if "ece_if_calibrated" not in metrics:
-        return _score(scores.ece)
-    low, high = metrics["ece_if_calibrated_95"]
-    chance = f"{_score(metrics['ece_if_calibrated'])}, {_score(low)} to {_score(high)}"
-    return f"{_score(scores.ece)} (by chance alone, were every confidence true: {chance})"
-
-
-def _elsewise(metrics: Mapping[str, Any]) -> Table | None:
-    """The accuracy on other choices of the faces, and of other ways to ask, as far as they were measured."""
-    rows = []
-    if "without_copies" in metrics:
-        less = metrics["without_copies"]
-        rows.append((f"less the {less['copies']:,} faces that are also in training", less))
-    if "at_80_coverage" in metrics:
-        rows.append(("the surest 80 %, if a person takes the rest", metrics["at_80_coverage"]))
-    if "tta_flip" in metrics:
-        rows.append(("when it also sees each face mirrored", metrics["tta_flip"]))
-    lines = tuple((what, *_accuracy_cells(scores)) for what, scores in rows)
-    return Table(("", "accuracy", "95 % interval", "faces"), lines) if lines else None
-
-
-def _accuracy_cells(scores: Mapping[str, Any]) -> tuple[str, str, str]:
-    low, high = scores["accuracy_ci95"]
-    return _percent(scores["accuracy"]), f"{_percent(low)} to {_percent(high)}", f"{scores['n']:,}"
-
-
-def _per_class(scores: Scores, classes: Sequence[str], spans: Mapping[str, Any]) -> Table:
-    """Scores by class, with the interval of F1 where `spans` has one."""
-    rows = [(name, *_class_cells(scores.per_class[name], spans.get(name))) for name in classes]
-    macro = (_score(value) for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
-    head = ("class", "precision", "recall", "F1", *(["95 % interval of F1"] if spans else []), "faces")
-    gap = [""] if spans else []
-    return Table(head, (*rows, ("mean", *macro, *gap, f"{scores.n:,}")), total=True)
-
-
-def _class_cells(one: ClassScore, span: Mapping[str, Any] | None) -> tuple[str, ...]:
-    interval = [" to ".join(map(_score, span["f1"]))] if span else []
-    return _score(one.precision), _score(one.recall), _score(one.f1), *interval, f"{one.support:,}"
+def _ends(interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _corruptions(metrics: Mapping[str, Any]) -> Table | None:
@@ -438,6 +409,15 @@ def _title(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) 
     if config:
         return f"{config['recipe']['name']}, seed {config['seed']}"
     return str(metrics["model"]) if metrics else folder.name
+
+
+def _identity(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """What a model's own notes tell of its training; where they tell nothing, the model's name."""
+    if config:
+        return (config["recipe"]["name"], str(config["seed"]), config["data"]["note"])
+    notes = metrics.get("notes", {})
+    told = tuple(notes[key] for key in ("recipe", "seed", "data") if key in notes)
+    return told or (str(metrics.get("model", folder)),)
 
 
 def _lead(history: Sequence[Epoch]) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien import atomic
-from mien.data.dataset import Split
+from mien.data.dataset import Dataset, Split
+from mien.evaluate.comparison import Comparison
 from mien.evaluate.evaluation import Evaluation
 from mien.explain.heat import Method, Wanted, choose_method, groups, has_gradients, heat_maps
 from mien.explain.sanity import cascade, sanity_csv, sanity_file
@@ -48,15 +49,29 @@ def draw_training(history: Sequence[Epoch], folder: Path) -> list[Path]:
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path, seed: int = 0) -> list[Path]:
-    """How good the answers are, and which are wrong."""
+    """How good and how sure the answers are, and which are wrong; on damaged faces too, where that was measured."""
     classes = evaluation.faces.classes
     pictures = {
         "confusion": figures.confusion(evaluation.scores, classes),
         "class_scores": figures.class_scores(evaluation.scores),
         "ten_predictions": figures.ten_predictions(evaluation, seed),
         "confident_mistakes": figures.confident_mistakes(evaluation),
+        "class_curves": figures.class_curves(evaluation),
+        "reliability": figures.reliability(evaluation),
+        "coverage": figures.coverage(evaluation),
     }
+    if evaluation.robustness:
+        pictures["corruptions"] = figures.corruptions(evaluation.robustness)
+    else:  # an earlier evaluation's would not belong to these scores
+        (folder / FIGURES / "corruptions.png").unlink(missing_ok=True)
     return _save(pictures, folder)
+
+
+def draw_comparison(comparison: Comparison, faces: Dataset, folder: Path, seed: int = 0) -> list[Path]:
+    """Faces on which models disagree; `faces` holds those that were compared, in any order."""
+    place = {path: i for i, path in enumerate(faces.paths)}
+    images = faces.images[[place[path] for path in comparison.paths]]
+    return _save({"disagreements": figures.disagreements(comparison, images, seed)}, folder)
 
 
 def draw_heatmaps(

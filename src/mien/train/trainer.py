@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
-from mien.errors import TrainingError, UsageError
+from mien.errors import ModelError, TrainingError, UsageError
 from mien.models.model import Model
-from mien.models.networks import build, fuse
+from mien.models.networks import build, fuse, torch_network
 from mien.preprocess import Preprocess
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What training leaves: the model of the lowest validation loss, and every epoch's figures.
+    """What training leaves: the model that the recipe keeps, that of the epoch `best`, and every epoch's figures.
 
     ended: "finished", "stopped early" or "interrupted".
     """
@@ -78,16 +78,21 @@ def train(
     device: str = "auto",
     listener: Listener | None = None,
     start: State | None = None,
+    teacher: Model | None = None,
 ) -> TrainResult:
-    """Train a network by `recipe` and return the model of the lowest validation loss.
+    """Train a network by `recipe` and return the model that the recipe keeps.
+
+    Faces with shares of votes are learned by these. A `teacher` is asked about every face as the network sees it,
+    varied alike, and half of what the network learns is the teacher's answer (arXiv:1503.02531, arXiv:2106.05237).
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
     would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
-    TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network.
+    TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network,
+    ModelError where the teacher cannot teach these classes.
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener())
+    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teacher)
     return run.go(start)
 
 
@@ -146,7 +151,14 @@ class _Run:
     """One training run under way."""
 
     def __init__(
-        self, recipe: Recipe, train: Dataset, val: Dataset, seed: int, device: torch.device, listener: Listener
+        self,
+        recipe: Recipe,
+        train: Dataset,
+        val: Dataset,
+        seed: int,
+        device: torch.device,
+        listener: Listener,
+        teacher: Model | None,
     ) -> None:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
@@ -163,6 +175,7 @@ class _Run:
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
         frequency = _frequency(train, weights)
         self.prior = _tilted(frequency, 1 - recipe.adjust)
+        self.teacher = _teacher(teacher, train.classes, device) if teacher else None
         self.granted = recipe.adjust * torch.tensor(frequency, device=device).log().float() if recipe.adjust else None
         self.bfloat16 = has_bfloat16(device)
 
@@ -247,10 +260,11 @@ class _Run:
     def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """One update; returns [sum of losses, number of right answers]."""
         self.schedule.start_step()
+        if self.teacher is not None:
+            targets = self._taught(self.teacher, faces, targets)
         with self._precision():
             logits = self.network(faces).float()
-        granted = logits if self.granted is None else logits + self.granted
-        losses = cross_entropy(granted, targets, reduction="none", label_smoothing=self.recipe.smoothing)
+        losses = cross_entropy(self._grant(logits), targets, reduction="none", label_smoothing=self.recipe.smoothing)
         losses = losses * self.weights[labels]
         self.optimizer.zero_grad()
         losses.mean().backward()
@@ -258,6 +272,17 @@ class _Run:
         if self.average is not None:
             self.average.update_parameters(self.network)
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
+
+    def _grant(self, logits: Tensor) -> Tensor:
+        """Logits and what the loss adds to them for the frequency of the classes."""
+        return logits if self.granted is None else logits + self.granted
+
+    def _taught(self, teacher: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
+        """What to answer, float32 [B, K]: half as the data say, half as the teacher does."""
+        with torch.no_grad(), self._precision():
+            answers = self._grant(teacher(faces).float()).softmax(1)
+        shares = targets if targets.is_floating_point() else one_hot(targets, len(self.classes))
+        return (shares + answers) / 2
 
     def _validate(self) -> tuple[float, float, Tensor]:
         logits = self._answers(self._kept())
@@ -307,6 +332,12 @@ class _Run:
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
             f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
         )
+
+
+def _teacher(model: Model, classes: tuple[str, ...], device: torch.device) -> nn.Module:
+    if model.classes != classes:
+        raise ModelError(f"the teacher names {', '.join(model.classes)}, but the data hold {', '.join(classes)}")
+    return torch_network(model).to(device).eval()
 
 
 def _same_for_all(probabilities: Tensor) -> bool:

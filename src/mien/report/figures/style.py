@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -29,6 +29,7 @@ RIGHT, WRONG = "#00795A", "#C8301A"  # green and red, dark enough to be read as 
 SMALL, TEXT, TITLE = 8.0, 9.0, 11.0  # points
 FACE = 0.95  # inches, the side of a face in a grid
 DPI = 150
+BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#0072B2", "#003A5C"])  # shares, from 0 to 1
 
 # Okabe and Ito's colours (jfly.uni-koeln.de/color), gray for black, in an order that suits the seven expressions.
 _PALETTE = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#808080", "#0072B2", "#56B4E9", "#F0E442")
