@@ -55,6 +55,7 @@ _RECIPE_NAMES = {
     "l2": "L2 penalty",
     "smoothing": "label smoothing",
     "average": "running mean of the weights, decay",
+    "keep": "epoch that is kept",
     "augment": "augmentation",
 }
 _RECIPE_VALUES = {
@@ -62,6 +63,8 @@ _RECIPE_VALUES = {
     "sqrt": "square roots of the balanced ones",
     "plateau": "halves the rate after 3 epochs without a new low, stops after 5",
     "onecycle": "one cycle: up for a quarter of the run, then down to zero",
+    "lowest": "the one with the lowest validation loss",
+    "last": "the last",
     "adam": "Adam",
     "sgd": "SGD, Nesterov momentum 0.9",
 }
@@ -80,7 +83,8 @@ class Table:
 class Headline:
     """The result: `right` of `n` faces of the part `split`; accuracy and its 95 % interval as shares.
 
-    commonest, commonest_share: the class that is right most often when it is always answered, and how often.
+    ruler: the labels that count as true. commonest, commonest_share: the class that is right most often when it is
+    always answered, and how often.
     """
 
     right: int
@@ -91,6 +95,7 @@ class Headline:
     split: str
     data: str
     model: str
+    ruler: str
     commonest: str
     commonest_share: float
 
@@ -100,10 +105,9 @@ class ReportData:
     """All that a page shows. What is empty is left out; `commands` names, by section, what would add it.
 
     lead: the page's first sentence where there is no headline. drawn: trained on drawn faces. notices: warnings shown
-    at the top.  sanity: by method of the heat maps, what the check by
-    shuffled layers gave. The other mappings are facts, name to value; `figures` holds PNGs, or where they are, by
-    their known names. `made_by` lists the commands that made the folder. identity: the same for all folders of one
-    model, whatever file it is in.
+    at the top. sanity: by method of the heat maps, what the check by shuffled layers gave. The other mappings are
+    facts, name to value; `figures` holds PNGs, or where they are, by their known names. `made_by` lists the commands
+    that made the folder. identity: the same for all folders of one model, whatever file it is in.
     """
 
     title: str
@@ -152,7 +156,7 @@ def collect(folder: Path) -> ReportData:
         return ReportData(
             title=_title(config, metrics, folder),
             identity=_identity(config, metrics, folder),
-            lead=_lead(history),
+            lead=_lead(config, history),
             drawn=_trained_on_drawn(config, metrics),
             notices=tuple(_notices(config, metrics, folder)),
             model=_model(config, metrics, run),
@@ -294,7 +298,7 @@ def _plain(value: Any) -> str:
 def _training(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[str, str]:
     facts = {"seed": str(config["seed"]), "device": str(config["device"])}
     if history:
-        best = min(history, key=lambda epoch: epoch.val_loss)
+        best = _kept(config, history)
         facts["epochs"] = f"{len(history)} ({config.get('ended', 'not ended when this page was written')})"
         reached = f"validation loss {best.val_loss:.3f}, validation accuracy {_percent(best.val_accuracy)}"
         facts["kept"] = f"epoch {best.epoch}: {reached}"
@@ -336,6 +340,7 @@ def _results(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
         split=metrics["split"],
         data=metrics["data"],
         model=metrics["model"],
+        ruler=metrics["ruler"],
         commonest=classes[commonest],
         commonest_share=float(supports[commonest] / scores.n),
     )
@@ -359,7 +364,7 @@ def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
         "cross-entropy": f"{scores.nll:.3f}",
         **certainty(metrics),
         "faces": f"{scores.n:,}",
-        "ruler": str(metrics.get("ruler", "given labels")),
+        "ruler": metrics["ruler"],
     }
 
 
@@ -420,14 +425,22 @@ def _identity(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
     return told or (str(metrics.get("model", folder)),)
 
 
-def _lead(history: Sequence[Epoch]) -> str:
+def _lead(config: Mapping[str, Any], history: Sequence[Epoch]) -> str:
     if not history:
         return "The data, before any training."
-    best = min(history, key=lambda epoch: epoch.val_loss)
+    best = _kept(config, history)
     return (
         f"Not evaluated yet. In the epoch that was kept, number {best.epoch}, it named {_percent(best.val_accuracy)} "
-        "of the validation faces right; those faces chose that epoch, so take the figure as a little too good."
+        "of the validation faces right; those faces chose that epoch or the recipe, so take the figure as a little too "
+        "good."
     )
+
+
+def _kept(config: Mapping[str, Any], history: Sequence[Epoch]) -> Epoch:
+    """The epoch whose model the recipe keeps."""
+    if config.get("recipe", {}).get("keep") == "last":  # not in what older versions wrote, which kept the lowest
+        return history[-1]
+    return min(history, key=lambda epoch: epoch.val_loss)
 
 
 def _trained_on_drawn(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
@@ -438,7 +451,7 @@ def _trained_on_drawn(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> 
 def _notices(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> Iterator[str]:
     if metrics and metrics["split"] != "test":
         part = metrics["split"]
-        seen = {"val": "chose the epoch that was kept", "train": "were trained on"}.get(part, "were used")
+        seen = {"val": "chose the epoch that was kept or the recipe", "train": "were trained on"}.get(part, "were used")
         yield f"The scores are of {part} faces. These {seen}, so the scores are better than new faces would give."
     if metrics and (folder / CONFIG).is_file() and not _same_model(folder, metrics):
         yield f"The scores are those of {metrics['model']}, which is not the model whose training is told here."
