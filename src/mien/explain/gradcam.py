@@ -37,7 +37,7 @@ def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -
     layer = last_convolution(network)
     handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))
     try:
-        faces = torch.from_numpy(np.ascontiguousarray(images))[:, None].float() / 255
+        faces = torch.from_numpy(model.preprocess.scale(images))
         with torch.enable_grad():
             logits = network(faces.requires_grad_())
             chosen = logits.gather(1, torch.from_numpy(targets)[:, None]).sum()

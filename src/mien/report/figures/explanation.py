@@ -109,7 +109,10 @@ def sanity(faces: NDArray[np.uint8], stages: Sequence[Stage]) -> Figure:
             if row == 0:
                 axes.set_title(stage.layer, fontsize=SMALL, color=INK)
     _likeness(figure.add_subplot(grid[shown, 1:]), stages)
-    note(figure, "the layers from the head down to the one named are shuffled; a line spans four faces in five")
+    note(
+        figure,
+        "shuffled: the layers from the head down to the one named; bars: the middle four fifths of the faces",
+    )
     return figure
 
 
