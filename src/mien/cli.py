@@ -39,6 +39,7 @@ Labels = Literal["given", "votes"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
+_FACES = 12  # of one photo that are explained
 _words: list[str] = []  # of the command being done
 
 
@@ -272,7 +273,7 @@ def explain(
     """Draw where the model looks: on a photo, or on a part of the data, with a check that the maps can be trusted.
 
     Args:
-        photo: picture to explain; or give --data.
+        photo: picture to explain, each face in it; or give --data.
         model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part whose faces are explained; "val" where there is no test part.
@@ -633,11 +634,26 @@ def _evaluation_folder(model: Path, split: str, labels: Labels) -> Path:
 
 
 def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
-    """The faces of a photo as the model gets them, uint8 [N, S, S]."""
+    """The surest faces of a photo as the model gets them, uint8 [N, S, S]; its middle square where none is found."""
+    import numpy as np
+
+    from mien.pictures import read_picture
+    from mien.predict.faces import cut_out, find_faces
+
     try:
-        return model.preprocess.decode(photo.read_bytes(), str(photo))[None]
+        with open(photo, "rb") as file:
+            picture = read_picture(file, str(photo)).image
     except OSError as error:
         raise UsageError(f"{photo}: cannot be read ({error.strerror}); give a picture") from None
+    preprocess = model.preprocess
+    found = sorted(find_faces(picture), key=lambda face: -face.score)
+    if not found:
+        _say(f"{photo}: no face found; taking its middle square for one")
+        return preprocess.square(picture)[None]
+    if len(found) > _FACES:
+        _say(f"{photo}: {len(found)} faces; explaining the {_FACES} that are surest to be faces")
+    cuts = [cut_out(picture, face.landmarks, preprocess.size) for face in found[:_FACES]]
+    return np.stack([preprocess.square(cut) for cut in cuts])
 
 
 def _list(paths: Iterable[Path]) -> None:
