@@ -117,8 +117,10 @@ def test_all_pairs_and_their_files(tmp_path: Path) -> None:
 def test_the_verdict_in_words() -> None:
     labels = "ab" * 50
     close = compare([made_up("x", labels, "ab" * 49 + "ba"), made_up("y", labels, "ab" * 50)])
+    near = compare([made_up("x", labels, "ab" * 50), made_up("y", labels, "aa" * 50)])
     far = compare([made_up("x", labels, "aa" * 50), made_up("y", labels, "ab" * 50)])
     assert "y and x cannot be told apart by their accuracy on these faces: +2.0 points" in comparison_text(close)
+    assert "x is right more often than y, and hardly by chance: +50.0 points" in comparison_text(near)
     assert "y is right more often than x, and hardly by chance: +50.0 points" in comparison_text(far)
 
 

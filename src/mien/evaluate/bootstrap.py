@@ -98,7 +98,8 @@ def macro_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def interval(values: NDArray[np.float64]) -> Interval:
     """The middle 95 % of resampled values [R]; 0 to 1 where none is a number."""
-    if np.isnan(values).all():
+    known = values[~np.isnan(values)]
+    if not len(known):
         return 0.0, 1.0
-    low, high = np.nanpercentile(values, _ENDS)
+    low, high = np.percentile(known, _ENDS)
     return float(low), float(high)

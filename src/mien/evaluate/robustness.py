@@ -30,8 +30,8 @@ class Robustness:
 
     @property
     def relative(self) -> NDArray[np.float64]:
-        """Damaged over whole accuracy, float64 [kinds, strengths]; nan where no whole face is named right."""
-        return self.damaged / (self.whole or np.nan)
+        """Damaged over whole accuracy, float64 [kinds, strengths]; 0 where no whole face is named right."""
+        return self.damaged / self.whole if self.whole else np.zeros_like(self.damaged)
 
 
 def robustness(

@@ -147,7 +147,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 def comparison_text(comparison: Comparison) -> str:
     """The scores of each model and the differences of each pair as Markdown tables, and the latter in words."""
-    from mien.report.words import verdict
+    from mien.report.words import signed, verdict
 
     models = [
         (one.model, _percent(one.accuracy, one.accuracy_ci95), _number(one.macro_f1, one.macro_f1_ci95))
@@ -156,8 +156,8 @@ def comparison_text(comparison: Comparison) -> str:
     pairs = [
         (
             f"{pair.b} less {pair.a}",
-            _points(pair.accuracy_difference, pair.accuracy_difference_ci95),
-            _difference(pair.macro_f1_difference, pair.macro_f1_difference_ci95),
+            _gap([signed(value) for value in (pair.accuracy_difference, *pair.accuracy_difference_ci95)]),
+            _gap([f"{value:+.3f}" for value in (pair.macro_f1_difference, *pair.macro_f1_difference_ci95)]),
             f"{pair.only_b_right:,}",
             f"{pair.only_a_right:,}",
             f"{pair.mcnemar_p:.2g}",
@@ -219,12 +219,9 @@ def _percent(value: float, ends: Interval) -> str:
     return f"{value * 100:.1f} % ({ends[0] * 100:.1f} to {ends[1] * 100:.1f})"
 
 
-def _points(value: float, ends: Interval) -> str:
-    return f"{value * 100:+.1f} ({ends[0] * 100:+.1f} to {ends[1] * 100:+.1f})"
-
-
-def _difference(value: float, ends: Interval) -> str:
-    return f"{value:+.3f} ({ends[0]:+.3f} to {ends[1]:+.3f})"
+def _gap(values: Sequence[str]) -> str:
+    """A difference and the ends of its interval, with a true minus sign."""
+    return "{} ({} to {})".format(*values).replace("-", "\u2212")
 
 
 def _groups_in_several_parts(copies: Sequence[Row]) -> int:

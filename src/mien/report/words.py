@@ -64,12 +64,20 @@ def certainty(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 def verdict(pair: Pair) -> str:
     """Whether two models can be told apart, in a sentence."""
-    ends = f"{_signed(pair.accuracy_difference_ci95[0])} to {_signed(pair.accuracy_difference_ci95[1])}"
-    gap = f"{_signed(pair.accuracy_difference)} points ({ends}), p = {pair.mcnemar_p:.2g}"
+    sign = -1 if pair.accuracy_difference < 0 else 1
+    better, worse = (pair.b, pair.a)[::sign]
+    low, high = sorted(sign * end for end in pair.accuracy_difference_ci95)
+    gap = (
+        f"{signed(sign * pair.accuracy_difference)} points ({signed(low)} to {signed(high)}), p = {pair.mcnemar_p:.2g}"
+    )
     if pair.mcnemar_p >= _CHANCE:
-        return f"{pair.b} and {pair.a} cannot be told apart by their accuracy on these faces: {gap}."
-    better, worse = (pair.b, pair.a) if pair.accuracy_difference > 0 else (pair.a, pair.b)
+        return f"{better} and {worse} cannot be told apart by their accuracy on these faces: {gap}."
     return f"{better} is right more often than {worse}, and hardly by chance: {gap}."
+
+
+def signed(share: float) -> str:
+    """A difference of shares in points, with its sign: `+0.8`."""
+    return f"{share * 100:+.1f}".replace("-", "\u2212")
 
 
 def variations(augment: Augment) -> str:
@@ -114,11 +122,6 @@ def _with_interval(metrics: Mapping[str, Any]) -> str:
 
 def _share(share: float) -> str:
     return f"{share * 100:.1f} %"
-
-
-def _signed(share: float) -> str:
-    """A difference of shares in points, with its sign: `+0.8`."""
-    return f"{share * 100:+.1f}".replace("-", "\u2212")
 
 
 def _f1(scores: Scores, name: str) -> float:

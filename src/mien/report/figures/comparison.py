@@ -57,7 +57,7 @@ def _groups(comparison: Comparison) -> list[tuple[str, NDArray[np.int64]]]:
     alone = right & (right.sum(0) == 1)
     groups = [(f"only model {m} is right", np.flatnonzero(mine)) for m, mine in enumerate(alone, 1)]
     apart = ~right.any(0) & (comparison.answers != comparison.answers[0]).any(0)
-    groups.append(("all are wrong, each in its own way", np.flatnonzero(apart)))
+    groups.append(("all are wrong, not all alike", np.flatnonzero(apart)))
     return [(f"{title}: {len(faces):,} faces", faces) for title, faces in groups]
 
 

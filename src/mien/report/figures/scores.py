@@ -101,7 +101,7 @@ def coverage(evaluation: Evaluation) -> Figure:
     for share, value in ((chosen.n / n, chosen.accuracy), (1.0, float(accuracy[-1]))):
         axes.plot([share], [value], "o", color=INK, markersize=5, clip_on=False, zorder=3)
         axes.annotate(
-            percent(value), (share, value), (-4, -7), textcoords="offset points",
+            f"{value * 100:.1f} %", (share, value), (-4, -7), textcoords="offset points",
             ha="right", va="top", fontsize=TEXT, color=INK,
         )  # fmt: skip
     plain(axes)
@@ -131,8 +131,8 @@ def corruptions(robustness: Robustness) -> Figure:
     axes.spines[:].set_color(FAINT)
     note(
         figure,
-        f"accuracy in per cent; {robustness.whole * 100:.1f} on whole faces, of which "
-        f"{percent(float(robustness.relative.mean()))} remain on the mean of all cells",
+        f"accuracy in per cent; {robustness.whole * 100:.1f} on whole faces; "
+        f"the mean of all cells is {percent(float(robustness.relative.mean()))} of that",
     )
     return figure
 
