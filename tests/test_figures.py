@@ -17,6 +17,7 @@ from mien.evaluate.comparison import Answers, compare
 from mien.evaluate.evaluation import Evaluation
 from mien.evaluate.metrics import score
 from mien.evaluate.robustness import Robustness
+from mien.explain.sanity import Stage
 from mien.report import figures
 from mien.report.figures.style import RIGHT, WRONG, class_colour
 from mien.train.augment import Augment
@@ -61,9 +62,21 @@ def heatmaps(evaluation: Evaluation) -> Figure:
     return figures.heatmaps(evaluation.faces.images[chosen], maps, titles, evaluation.right[chosen].tolist())
 
 
-def class_heatmaps(classes: tuple[str, ...]) -> Figure:
-    means = np.zeros((len(classes), 48, 48))
-    return figures.class_heatmaps(means, means + 0.3, classes)
+def group_heatmaps(classes: tuple[str, ...]) -> Figure:
+    means = [np.full((48, 48), 0.3)] * len(classes)
+    return figures.group_heatmaps(means, means, [(label, classes[0], 1000) for label in classes])
+
+
+def sanity(classes: tuple[str, ...]) -> Figure:
+    """As many layers as there are classes."""
+    maps, likeness = np.full((5, 48, 48), 0.5), np.linspace(-0.5, 0.5, 5)
+    layers = ["trained", "head", "dense", *(f"conv {k}" for k in range(len(classes), 0, -1))]
+    return figures.sanity(faces_of(5, classes).images, [Stage(layer, maps, likeness) for layer in layers])
+
+
+def photo(classes: tuple[str, ...]) -> Figure:
+    probabilities = np.stack([np.linspace(1, 0, len(classes)), np.full(len(classes), 1 / len(classes))])
+    return figures.photo_heatmaps(faces_of(2, classes).images, np.full((2, 48, 48), 0.5), probabilities, classes)
 
 
 def a_robustness(whole: float = 0.7) -> Robustness:
@@ -99,7 +112,9 @@ DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
     "corruptions": lambda classes: figures.corruptions(a_robustness()),
     "disagreements": lambda classes: disagreements(classes),
     "heatmaps": lambda classes: heatmaps(an_evaluation(classes)),
-    "class_heatmaps": class_heatmaps,
+    "group_heatmaps": group_heatmaps,
+    "sanity": sanity,
+    "photo_heatmaps": photo,
 }
 
 
@@ -207,6 +222,15 @@ def test_mistakes_are_the_surest_ones_in_order() -> None:
 
 def test_heatmaps_are_framed_by_right_and_wrong() -> None:
     assert frames(heatmaps(an_evaluation(SEVEN))) == [WRONG] * 8 + [RIGHT] * 8
+
+
+def test_no_groups_are_said_in_words() -> None:
+    assert "no faces" in texts(figures.group_heatmaps([], [], []))[0].get_text()
+
+
+def test_likeliest_classes_of_a_photo_come_first() -> None:
+    bars = photo(SEVEN).axes[2]
+    assert [label.get_text() for label in bars.get_yticklabels()] == list(SEVEN[:4])
 
 
 def test_models_that_agree_have_no_disagreements() -> None:

@@ -20,6 +20,9 @@ from mien import atomic
 from mien.errors import MienError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mien.data.audit import Audit
     from mien.data.dataset import Dataset, Split
     from mien.evaluate.comparison import Answers
@@ -38,6 +41,7 @@ Labels = Literal["given", "votes"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
+_FACES = 12  # of one photo that are explained
 _words: list[str] = []  # of the command being done
 
 
@@ -190,8 +194,8 @@ def evaluate(
         json: print metrics.json.
     """
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import evaluation_folder, metrics, with_corruptions, with_flip, write_evaluation
-    from mien.models.files import model_digest, model_name
+    from mien.evaluate.evaluation import metrics, with_corruptions, with_flip, write_evaluation
+    from mien.models.files import model_digest
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
@@ -205,8 +209,7 @@ def evaluate(
         evaluation = with_flip(evaluation, read, device, prior)
     if corruptions:
         evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
-    ruler = "-votes" if labels == "votes" else ""
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
+    folder = out or _evaluation_folder(model, split, labels)
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
@@ -263,25 +266,46 @@ def compare(
     _say(f"tables{' and picture' if faces else ''} are in {out}")
 
 
-def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
-    """Draw where the network looks: Grad-CAM over right and wrong answers, and the mean map of each class.
+def explain(
+    photo: tyro.conf.Positional[Path | None] = None,
+    model: ModelPath = Path("base"),
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    method: Literal["auto", "gradcam", "occlusion"] = "auto",
+    out: Path | None = None,
+) -> None:
+    """Draw where the model looks: on a photo, or on a part of the data, with a check that the maps can be trusted.
 
     Args:
-        model: model file (.safetensors, .keras, .h5) or run folder.
+        photo: picture to explain, each face in it; or give --data.
+        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part whose faces are explained; "val" where there is no test part.
-        out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        method: Grad-CAM asks what is inside the network, occlusion only for answers; "auto" takes Grad-CAM where it
+            can, which is not with .onnx.
+        out: folder whose figures/ receives the pictures; runs/<model>-<split>, for a photo runs/explain, if not given.
     """
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import evaluation_folder
-    from mien.models.files import model_digest, model_name
-    from mien.report.draw import draw_heatmaps
+    from mien.report.draw import draw_heatmaps, draw_photo, draw_sanity
 
+    if photo and data:
+        raise UsageError("a photo and --data are two things to explain; give one of them")
     read = _read(model)
-    faces, split = _part(_open(data), split)
-    evaluation = score(read, faces, name=str(model), data=str(data), split=split)
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}", model_digest(model))
-    _list(draw_heatmaps(read, evaluation, folder))
+    if photo:
+        _list(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
+    elif data:
+        faces, split = _part(_open(data, labels, votes), split)
+        evaluation = score(read, faces, name=str(model), data=str(data), split=split)
+        folder = out or _evaluation_folder(model, split, labels)
+        _list(draw_heatmaps(read, evaluation, folder, method))
+        _list(draw_sanity(read, evaluation, folder, method))
+    else:
+        raise UsageError("nothing to explain; give a photo, or --data DATA")
 
 
 def calibrate(
@@ -382,6 +406,23 @@ def report(run: tyro.conf.Positional[Path]) -> None:
     print(write_report(run))
 
 
+def card(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None) -> None:
+    """Write a model card: data, training, scores with intervals, uses, limits; all from the folders' own files.
+
+    Args:
+        folders: run and evaluation folders, of one model or of several.
+        out: the Markdown file to write; printed if not given.
+    """
+    from mien.report.card import card as written
+
+    if not folders:
+        raise UsageError("nothing to write a card of; give a run folder or an evaluation folder")
+    text = written(folders)
+    if out:
+        atomic.write_text(out, text)
+    print(out or text)
+
+
 def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int = 0) -> None:
     """Run the whole way on drawn faces: draw, prepare, explore, train, evaluate, explain, report.
 
@@ -432,6 +473,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "audit": audit,
     "report": report,
+    "card": card,
     "demo": demo,
     "recipes": recipes,
 }
@@ -639,6 +681,38 @@ def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part,
     for path, read in networks.items():
         said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
     return said
+
+
+def _evaluation_folder(model: Path, split: str, labels: Labels) -> Path:
+    """Where what is found out about a model goes, unless the user says."""
+    from mien.evaluate.evaluation import evaluation_folder
+    from mien.models.files import model_digest, model_name
+
+    ruler = "-votes" if labels == "votes" else ""
+    return evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
+
+
+def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
+    """The surest faces of a photo as the model gets them, uint8 [N, S, S]; its middle square where none is found."""
+    import numpy as np
+
+    from mien.pictures import read_picture
+    from mien.predict.faces import cut_out, find_faces
+
+    try:
+        with open(photo, "rb") as file:
+            picture = read_picture(file, str(photo)).image
+    except OSError as error:
+        raise UsageError(f"{photo}: cannot be read ({error.strerror}); give a picture") from None
+    preprocess = model.preprocess
+    found = sorted(find_faces(picture), key=lambda face: -face.score)
+    if not found:
+        _say(f"{photo}: no face found; taking its middle square for one")
+        return preprocess.square(picture)[None]
+    if len(found) > _FACES:
+        _say(f"{photo}: {len(found)} faces; explaining the {_FACES} that are surest to be faces")
+    cuts = [cut_out(picture, face.landmarks, preprocess.size) for face in found[:_FACES]]
+    return np.stack([preprocess.square(cut) for cut in cuts])
 
 
 def _list(paths: Iterable[Path]) -> None:

@@ -5,7 +5,7 @@
     evaluation    confusion, class_scores, ten_predictions, confident_mistakes
     scores        class_curves, reliability, coverage, corruptions
     comparison    disagreements
-    explanation   heatmaps, class_heatmaps
+    explanation   heatmaps, group_heatmaps, sanity, photo_heatmaps
     style         colours, frames and fonts, stated once
 
 Each function takes plain data and returns a matplotlib Figure; `save` writes it as PNG.
@@ -14,7 +14,7 @@ Each function takes plain data and returns a matplotlib Figure; `save` writes it
 from mien.report.figures.comparison import disagreements
 from mien.report.figures.data import augmentations, class_bars, class_pies, faces_per_class, mean_faces
 from mien.report.figures.evaluation import class_scores, confident_mistakes, confusion, ten_predictions
-from mien.report.figures.explanation import class_heatmaps, heatmaps
+from mien.report.figures.explanation import group_heatmaps, heatmaps, photo_heatmaps, sanity
 from mien.report.figures.scores import class_curves, corruptions, coverage, reliability
 from mien.report.figures.style import save
 from mien.report.figures.training import learning_curves
@@ -23,7 +23,6 @@ __all__ = [
     "augmentations",
     "class_bars",
     "class_curves",
-    "class_heatmaps",
     "class_pies",
     "class_scores",
     "confident_mistakes",
@@ -32,10 +31,13 @@ __all__ = [
     "coverage",
     "disagreements",
     "faces_per_class",
+    "group_heatmaps",
     "heatmaps",
     "learning_curves",
     "mean_faces",
+    "photo_heatmaps",
     "reliability",
+    "sanity",
     "save",
     "ten_predictions",
 ]
