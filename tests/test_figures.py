@@ -12,11 +12,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
+from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
 from mien.evaluate.evaluation import Evaluation
 from mien.evaluate.metrics import score
 from mien.report import figures
-from mien.report.figures.style import RIGHT, WRONG, class_colour
+from mien.report.figures.style import RIGHT, WRONG
 from mien.train.augment import Augment
 from mien.train.trainer import Epoch
 

@@ -20,9 +20,13 @@ from mien import atomic
 from mien.errors import MienError, UsageError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from mien.data.dataset import Split
     from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
+    from mien.predict.video import LooksAtFrames, Watched
+    from mien.predict.watch import Wanted
     from mien.train.recipes import Recipe
     from mien.train.run import Start
     from mien.train.state import State
@@ -405,6 +409,55 @@ def _watch(recipe: Recipe, faces: int) -> Listener:
             bar.close()
 
     return Listener(on_step=step, on_epoch=epoch_end, on_remark=_say)
+
+
+def _predict_video(
+    source: str,
+    predictor: LooksAtFrames,
+    wanted: Wanted,
+    *,
+    every: int,
+    smooth: float,
+    min_confidence: float,
+    json: bool,
+) -> None:
+    """Follow the faces of a video or camera; Ctrl-C ends it, and is the way to end a camera."""
+    from mien.predict.timeline import timeline_text
+    from mien.predict.video import follow, open_footage
+    from mien.predict.watch import watch
+    from mien.predict.window import open_window
+
+    with open_footage(source) as footage:
+        window = open_window(f"{source} - Mien") if footage.live and not json else None
+        lines = json or (footage.live and not window)
+        frames = follow(footage, predictor, every, smooth, min_confidence)
+        with _frame_bar(source, footage.total) as bar:
+            outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
+    if not lines:
+        print(timeline_text(outcome.timeline))
+    if isinstance(outcome.stopped, KeyboardInterrupt) and not footage.live:
+        raise KeyboardInterrupt(f", {source}; what was seen before is kept")
+    if isinstance(outcome.stopped, MienError):
+        raise outcome.stopped
+
+
+def _frame_bar(source: str, total: int | None) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    return tqdm(None, source, total, unit=" frames", unit_scale=True, disable=None, leave=False)
+
+
+def _frame_listener(bar: tqdm[Any], lines: bool) -> Callable[[Watched], None]:
+    """Moves the bar and, if `lines`, prints each frame that was looked at as a line of JSON."""
+
+    def listen(watched: Watched) -> None:
+        bar.update()
+        if lines and watched.fresh:
+            bar.clear()
+            sys.stdout.write(dumps(watched.to_dict()) + "\n")  # in one go: Ctrl-C leaves whole lines
+            sys.stdout.flush()
+
+    return listen
 
 
 def _keep_previous(path: Path, folder: Path) -> None:
