@@ -430,15 +430,18 @@ def _predict_video(
     with open_footage(source) as footage:
         window = open_window(f"{source} - Mien") if footage.live and not json else None
         lines = json or (footage.live and not window)
+        if lines and not json:
+            _say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
         frames = follow(footage, predictor, every, smooth, min_confidence)
         with _frame_bar(source, footage.total) as bar:
             outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
     if not lines:
         print(timeline_text(outcome.timeline))
-    if isinstance(outcome.stopped, KeyboardInterrupt) and not footage.live:
-        raise KeyboardInterrupt(f", {source}; what was seen before is kept")
-    if isinstance(outcome.stopped, MienError):
-        raise outcome.stopped
+    if not isinstance(outcome.stopped, KeyboardInterrupt):
+        if outcome.stopped:
+            raise outcome.stopped
+    elif not footage.live:
+        raise KeyboardInterrupt(f"; what was seen of {source} is kept")
 
 
 def _frame_bar(source: str, total: int | None) -> tqdm[Any]:

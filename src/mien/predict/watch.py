@@ -16,6 +16,9 @@ from mien.predict.video import Watched, draw, record
 from mien.predict.window import Window
 
 Listener = Callable[[Watched], None]
+Stop = (
+    KeyboardInterrupt | DataError | BrokenPipeError
+)  # Ctrl-C; a damaged file, a pulled camera; nobody reads our output
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was seen, and what ended it early: Ctrl-C, a damaged file, an unplugged camera; None at the proper end."""
+    """What was seen, and what ended it early; None at the proper end."""
 
     timeline: Timeline
-    stopped: KeyboardInterrupt | DataError | None
+    stopped: Stop | None
 
 
 def watch(
@@ -78,9 +81,7 @@ def _fresh(listener: Listener) -> Listener:
     return told
 
 
-def _take(
-    frames: Iterator[Watched], listeners: list[Listener], window: Window | None
-) -> KeyboardInterrupt | DataError | None:
+def _take(frames: Iterator[Watched], listeners: list[Listener], window: Window | None) -> Stop | None:
     """Tell the listeners of frame after frame; returns what ended that early."""
     try:
         for watched in frames:
@@ -88,6 +89,6 @@ def _take(
                 listener(watched)
             if window and not window.open:
                 break
-    except (KeyboardInterrupt, DataError) as reason:
+    except (KeyboardInterrupt, DataError, BrokenPipeError) as reason:
         return reason
     return None
