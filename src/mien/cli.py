@@ -437,11 +437,8 @@ def _predict_video(
             outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
     if not lines:
         print(timeline_text(outcome.timeline))
-    if not isinstance(outcome.stopped, KeyboardInterrupt):
-        if outcome.stopped:
-            raise outcome.stopped
-    elif not footage.live:
-        raise KeyboardInterrupt(f"; what was seen of {source} is kept")
+    if outcome.stopped and not (footage.live and isinstance(outcome.stopped, KeyboardInterrupt)):
+        raise outcome.stopped
 
 
 def _frame_bar(source: str, total: int | None) -> tqdm[Any]:

@@ -63,23 +63,22 @@ class Tracker:
     def _seen(self, face: Face, before: _Track | None, time: float) -> _Track:
         if before is None:
             self._last += 1
-            return _Track(Tracked(face, self._last), time)
+            return _Track(self._numbered(face, self._last), time)
         share = 1 - exp(-(time - before.seen) / self.smooth) if self.smooth > 0 else 1.0
-        steady = _between(before.tracked.face, face, share, self.min_confidence)
-        return _Track(Tracked(steady, before.tracked.track), time)
+        return _Track(self._numbered(_between(before.tracked.face, face, share), before.tracked.track), time)
+
+    def _numbered(self, face: Face, number: int) -> Tracked:
+        return Tracked(replace(face, uncertain=face.confidence < self.min_confidence), number)
 
 
-def _between(old: Face, new: Face, share: float, min_confidence: float) -> Face:
+def _between(old: Face, new: Face, share: float) -> Face:
     """The new face; its probabilities have gone `share` of the way from the old ones to its own."""
     mixed = {
         name: old.probabilities[name] + share * (value - old.probabilities[name])
         for name, value in new.probabilities.items()
     }
     emotion = max(mixed, key=mixed.__getitem__)
-    confidence = mixed[emotion]
-    return replace(
-        new, emotion=emotion, confidence=confidence, probabilities=mixed, uncertain=confidence < min_confidence
-    )
+    return replace(new, emotion=emotion, confidence=mixed[emotion], probabilities=mixed)
 
 
 def _pairs(new: Sequence[Box], old: Sequence[Box]) -> dict[int, int]:

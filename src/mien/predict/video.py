@@ -217,10 +217,17 @@ def draw(watched: Watched) -> Image.Image:
     return annotate(Image.fromarray(watched.frame.image), [tracked.face for tracked in watched.faces])
 
 
-def check_recording(path: Path) -> None:
-    """Raise UsageError if a video cannot be written under this name."""
+def recording_path(target: Path, source: str) -> Path:
+    """Where the annotated video of `source` goes: `target`, or, if that has no suffix, a .webm in the folder `target`.
+
+    Raises UsageError if no video can be written under this name, or if it is the source's own.
+    """
+    path = target if target.suffix else target / f"{Path(source).stem.replace(':', '-')}.webm"
     if path.suffix.lower() not in _CODECS:
         raise UsageError(f"{path}: annotated videos are written as {' or '.join(_CODECS)}; name it so")
+    if path.resolve() == Path(source).resolve():
+        raise UsageError(f"{path}: is the video itself; give its annotated copy another name")
+    return path
 
 
 class Recording:
@@ -254,7 +261,7 @@ class Recording:
 
 @contextmanager
 def record(path: Path, rate: float, size: tuple[int, int]) -> Iterator[Recording]:
-    """A recording that takes `path`'s place when it is finished; see `check_recording` for names."""
+    """A recording that takes `path`'s place when it is finished; see `recording_path` for names."""
     with atomic.replacing(path) as temporary:
         recording = Recording(temporary, rate, (size[0] // 2 * 2, size[1] // 2 * 2))  # colour is stored at half size
         try:

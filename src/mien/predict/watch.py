@@ -9,10 +9,10 @@ from itertools import chain
 from pathlib import Path
 
 from mien import atomic
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
 from mien.predict.chart import chart
 from mien.predict.timeline import Timeline, write_rows
-from mien.predict.video import Watched, draw, record
+from mien.predict.video import Watched, draw, record, recording_path
 from mien.predict.window import Window
 
 Listener = Callable[[Watched], None]
@@ -28,6 +28,13 @@ class Wanted:
     csv: Path | None = None
     annotated: Path | None = None
     chart: Path | None = None
+
+
+def wanted_of(source: str, csv: Path | None, annotate: Path | None, picture: Path | None) -> Wanted:
+    """The files to make of `source`; raises UsageError, before any work, for names under which none can be written."""
+    if picture and picture.suffix.lower() != ".png":
+        raise UsageError(f"{picture}: the picture over time is written as .png; name it so")
+    return Wanted(csv, annotate and recording_path(annotate, source), picture)
 
 
 @dataclass(frozen=True)
