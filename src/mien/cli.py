@@ -22,8 +22,7 @@ from mien.errors import MienError, UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from mien.data.dataset import Split
-    from mien.evaluate.evaluation import Evaluation
+    from mien.data.dataset import Dataset, Split
     from mien.models.model import Model
     from mien.predict.video import LooksAtFrames, Watched
     from mien.predict.watch import Wanted
@@ -36,6 +35,7 @@ Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
 ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
 Flag = tyro.conf.FlagCreatePairsOff
 Part = Literal["train", "val", "test"]
+Labels = Literal["given", "votes"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
@@ -52,6 +52,7 @@ def prepare(
     seed: int = 0,
     allow_leaks: Flag[bool] = False,
     skip_bad: Flag[bool] = False,
+    votes: Path | None = None,
     overwrite: Flag[bool] = False,
     json: Flag[bool] = False,
 ) -> None:
@@ -68,6 +69,7 @@ def prepare(
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
         skip_bad: go on without images and rows that cannot be read, and name them.
+        votes: what people said of the faces, for the manifest: fer2013new.csv, or a CSV of file and one column a class.
         overwrite: replace a division prepared otherwise.
         json: print the result as JSON.
     """
@@ -76,7 +78,7 @@ def prepare(
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
-    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad)
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, votes)
     check_fractions(how.fractions)
     source = open_source(input_dir)
     _say(f"reading {len(source.entries):,} images of {input_dir}")
@@ -109,6 +111,9 @@ def train(
     batch_size: int | None = None,
     rate: float | None = None,
     balance: Literal["weights", "sqrt", "none"] | None = None,
+    labels: Labels = "given",
+    votes: Path | None = None,
+    teacher: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
@@ -124,6 +129,10 @@ def train(
         batch_size: faces an update.
         rate: learning rate.
         balance: class weights, their square roots, or none.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        teacher: model file or run folder whose answers are half of what is learned.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
@@ -142,8 +151,9 @@ def train(
     if save_as:
         _check_target(save_as, chosen.network)
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
-    split = _open(data)
-    start = Start(chosen, split, seed, device, str(data), _command(), save_as)
+    split = _open(data, labels, votes)
+    file = _votes_file(data, votes) if labels == "votes" else None
+    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file, teacher)
     _train(train_run, start, folder)
 
 
@@ -151,6 +161,9 @@ def evaluate(
     model: ModelPath,
     data: Data,
     split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    prior: Literal["natural", "uniform"] = "natural",
     out: Path | None = None,
     device: str = "cpu",
     json: Flag[bool] = False,
@@ -161,17 +174,25 @@ def evaluate(
         model: model file (.safetensors, .onnx, .keras, .h5) or run folder.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part to score; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
         out: folder for the results; runs/<model>-<split> if not given.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
+    from mien.evaluate.evaluation import evaluate as score
     from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
     from mien.models.files import model_digest, model_name
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
-    read, evaluation = _evaluate(model, data, split, device)
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    read = _read(model)
+    faces, split = _part(_open(data, labels, votes), split)
+    evaluation = score(read, faces, name=str(model), data=str(data), split=split, device=device, prior=prior)
+    ruler = "-votes" if labels == "votes" else ""
+    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
@@ -187,13 +208,48 @@ def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None
         split: the part whose faces are explained; "val" where there is no test part.
         out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
     """
+    from mien.evaluate.evaluation import evaluate as score
     from mien.evaluate.evaluation import evaluation_folder
     from mien.models.files import model_digest, model_name
     from mien.report.draw import draw_heatmaps
 
-    read, evaluation = _evaluate(model, data, split, "cpu")
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    read = _read(model)
+    faces, split = _part(_open(data), split)
+    evaluation = score(read, faces, name=str(model), data=str(data), split=split)
+    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}", model_digest(model))
     _list(draw_heatmaps(read, evaluation, folder))
+
+
+def calibrate(
+    model: ModelPath,
+    data: Data,
+    save_as: Path,
+    split: Part = "val",
+    labels: Labels = "given",
+    votes: Path | None = None,
+) -> None:
+    """Fit the model's temperature, so that of the answers it gives at 80 % four in five are right.
+
+    Args:
+        model: model file (.safetensors, .keras, .h5) or run folder.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        save_as: the model file to write, with the temperature in it.
+        split: the part to fit it on; not the one to be scored.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+    """
+    from mien.evaluate.calibration import calibrate as fit
+    from mien.models.files import check_suffix, write_model
+    from mien.report.text import calibration_text
+
+    check_suffix(save_as)
+    read = _read(model)
+    faces = _open(data, labels, votes).part(split)
+    calibration = fit(read, faces, name=str(model), data=str(data))
+    write_model(calibration.model, save_as)
+    print(calibration_text(calibration))
+    print(save_as)
 
 
 def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) -> None:
@@ -266,6 +322,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "explain": explain,
+    "calibrate": calibrate,
     "export": export,
     "report": report,
     "demo": demo,
@@ -310,12 +367,29 @@ def _json(value: Any) -> str:
     return dumps(value, indent=2)
 
 
-def _open(data: Path) -> Split:
+def _open(data: Path, labels: Labels = "given", votes: Path | None = None) -> Split:
+    """The faces that `--data`, `--labels` and `--votes` mean."""
     from mien.data.sources import open_data
+    from mien.data.votes import join_split
 
+    if votes and labels == "given":
+        raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
     split = open_data(data)
+    if labels == "votes":
+        split, joined = join_split(_votes_file(data, votes), split)
+        for name, part in joined.items():
+            _say(f"{name}: left out {part.without:,} faces without votes, {part.other:,} with most for something else")
     _say_sizes(data, split)
     return split
+
+
+def _votes_file(data: Path, votes: Path | None) -> Path:
+    """The file with the votes: the one given, or the manifest of data that were prepared with votes."""
+    from mien.data.manifest import MANIFEST
+
+    if votes is None and not (data / MANIFEST).is_file():
+        raise UsageError("--labels votes needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class")
+    return votes or data / MANIFEST
 
 
 def _say_sizes(data: Path, split: Split) -> None:
@@ -470,18 +544,21 @@ def _keep_previous(path: Path, folder: Path) -> None:
         _say(f"the previous {path} is kept as {kept}")
 
 
-def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model, Evaluation]:
-    from mien.evaluate.evaluation import evaluate as score
+def _read(model: Path) -> Model:
     from mien.models.files import read_model
 
     read = read_model(model)
     if "classes" in read.notes:
         _say(f"{model}: class names {read.notes['classes']}")
-    parts = _open(data)
-    if split == "test" and not len(parts.test):
+    return read
+
+
+def _part(parts: Split, name: Part) -> tuple[Dataset, Part]:
+    """The part to score, and its name: val where there is no test part."""
+    if name == "test" and not len(parts.test):
         _say("there is no test part; scoring val instead")
-        split = "val"
-    return read, score(read, parts.part(split), name=str(model), data=str(data), split=split, device=device)
+        name = "val"
+    return parts.part(name), name
 
 
 def _list(paths: Iterable[Path]) -> None:

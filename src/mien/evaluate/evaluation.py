@@ -13,10 +13,11 @@ import numpy as np
 
 from mien import atomic
 from mien.data.dataset import Dataset
+from mien.data.votes import with_majority
 from mien.errors import DataError
-from mien.evaluate.metrics import Scores, score
+from mien.evaluate.metrics import Scores, cross_entropy, score
 from mien.models.files import check_classes
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model, Prior, predict_proba
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,13 +57,17 @@ class Evaluation:
         return self.predicted == self.faces.labels
 
 
-def evaluate(model: Model, faces: Dataset, *, name: str, data: str, split: str, device: str = "cpu") -> Evaluation:
+def evaluate(
+    model: Model, faces: Dataset, *, name: str, data: str, split: str, device: str = "cpu", prior: Prior = "natural"
+) -> Evaluation:
     """Run `model` over `faces` and score its answers; `name`, `data` and `split` are for the records.
 
-    Raises ModelError where the model names other classes than the data.
+    Where people voted on the faces, those on which no class has a majority are left out. Raises ModelError where the
+    model names other classes than the data.
     """
     check_classes(model, faces.classes, name, data)
-    probabilities = predict_proba(model, faces.images, device)
+    faces = with_majority(faces)
+    probabilities = predict_proba(model, faces.images, device, prior)
     scores = score(probabilities, faces.labels, faces.classes)
     return Evaluation(faces, probabilities, scores, name, data, split)
 
@@ -79,7 +84,10 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
     fields: dict[str, Any] = asdict(evaluation.scores)
     fields["confusion"] = evaluation.scores.confusion.tolist()
     fields["accuracy_ci95"] = list(evaluation.scores.accuracy_ci95)
+    if evaluation.faces.shares is not None:
+        fields["cross_entropy"] = cross_entropy(evaluation.probabilities, evaluation.faces.shares)
     return fields | {
+        "ruler": "given labels" if evaluation.faces.shares is None else "majority of votes",
         "labels": list(evaluation.faces.classes),
         "model": evaluation.model,
         "data": evaluation.data,

@@ -92,6 +92,11 @@ def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.in
     return float(np.abs(gaps).sum() / len(labels))
 
 
+def cross_entropy(probabilities: NDArray[np.floating], shares: NDArray[np.floating]) -> float:
+    """Mean of -sum(share ln probability) over the faces; both [N, K]."""
+    return float(-(shares * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean())
+
+
 def _negative_log_likelihood(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     chosen = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())

@@ -11,6 +11,7 @@ from mien.data.dataset import PARTS
 from mien.data.prepare import Plan, Row, counts, leaked
 
 if TYPE_CHECKING:
+    from mien.evaluate.calibration import Calibration
     from mien.evaluate.evaluation import Evaluation
     from mien.evaluate.metrics import Scores
     from mien.train.trainer import Epoch, TrainResult
@@ -47,6 +48,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
         },
         "blank": sum("blank" in row.flags for row in rows),
         "leaked": {part: leaked(rows, part) for part in parts if part != "train"},
+        "votes": _votes(rows),
         "skipped": {"count": len(planned.skipped), "names": list(planned.skipped)},
     }
 
@@ -65,9 +67,28 @@ def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
         f"copies: {copies['images']:,} images in {copies['groups']:,} groups ({where or 'none'}); "
         f"{copies['groups_with_conflicting_labels']:,} groups carry conflicting labels",
         _leak_line(facts),
+        *_vote_lines(facts["votes"]),
         *_skipped_lines(facts["skipped"]),
     ]
     return "\n".join(lines)
+
+
+def _votes(rows: Sequence[Row]) -> dict[str, int] | None:
+    """How many faces have votes, none, or most for no class of the data's; None where nobody voted."""
+    if not any(row.votes for row in rows):
+        return None
+    without = sum(not row.votes for row in rows)
+    other = sum(bool(row.votes) and not any(row.votes) for row in rows)
+    return {"faces": len(rows) - without - other, "without": without, "other": other}
+
+
+def _vote_lines(votes: dict[str, int] | None) -> list[str]:
+    if votes is None:
+        return []
+    return [
+        f"votes: {votes['faces']:,} faces have them; left out by --labels votes: {votes['without']:,} without, "
+        f"{votes['other']:,} with most votes for something else"
+    ]
 
 
 def _skipped_lines(skipped: dict[str, Any]) -> list[str]:
@@ -115,6 +136,14 @@ def evaluation_text(evaluation: Evaluation) -> str:
             *summary(scores, classes),
             f"Cross-entropy {scores.nll:.3f}, expected calibration error {scores.ece:.3f}.",
         ]
+    )
+
+
+def calibration_text(calibration: Calibration) -> str:
+    """The temperature, and what it is worth."""
+    return (
+        f"temperature {calibration.model.temperature:.3f}, fitted on {calibration.n:,} faces; expected calibration "
+        f"error {calibration.error_before:.3f} before, {calibration.error_after:.3f} after (two-fold cross-fitted)"
     )
 
 
