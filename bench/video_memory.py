@@ -21,9 +21,9 @@ from PIL import Image
 
 sys.path.insert(0, str(SOURCE))
 
+from mien import Predictor
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
-from mien.predict.predictor import Predictor
 from mien.predict.video import Watched, follow, open_footage, record
 from mien.predict.watch import Wanted, watch
 

@@ -20,11 +20,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from conftest import lively
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from mien.colours import class_colour
+from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
 from mien.predict import chart as chart_module
@@ -552,7 +554,33 @@ def test_times_in_words(seconds: float, text: str) -> None:
     assert minutes(seconds) == text
 
 
-# Memory, and a real browser
+# The real detector, memory, and a real browser
+
+
+@pytest.mark.long
+def test_real_faces_are_found_and_followed_through_a_video(tmp_path: Path) -> None:
+    from mien import Predictor, write_model
+
+    write_model(lively(), tmp_path / "model.onnx")
+    faces = [
+        Image.fromarray(draw_face("happy", np.random.default_rng(seed))).resize((160, 160), Image.Resampling.BICUBIC)
+        for seed in range(2)
+    ]
+    with record(tmp_path / "v.webm", RATE, (640, 360)) as recording:
+        for number in range(40):
+            picture = Image.new("RGB", (640, 360), (140, 120, 100))
+            for k, x in enumerate((40 + 3 * number, 400 - 2 * number)):
+                picture.paste(faces[k], (x, 60 + 60 * k))
+            recording.add(picture, number / RATE)
+    with open_footage(str(tmp_path / "v.webm")) as footage:
+        seen = list(follow(footage, Predictor(tmp_path / "model.onnx"), every=2))
+    assert all({tracked.track for tracked in watched.faces} == {1, 2} for watched in seen)
+    for watched in seen[::2]:
+        first, second = sorted(watched.faces, key=lambda tracked: tracked.track)
+        assert first.face.box[0] - 3 * watched.frame.number == pytest.approx(60, abs=25)
+        assert second.face.box[0] + 2 * watched.frame.number == pytest.approx(420, abs=25)
+        assert sum(first.face.probabilities.values()) == pytest.approx(1, abs=1e-4)
+
 
 STREAM = """
 import resource, sys
