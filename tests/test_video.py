@@ -31,7 +31,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
 from mien.predict import chart as chart_module
 from mien.predict.chart import chart
-from mien.predict.prediction import Face, Prediction
+from mien.predict.prediction import Box, Face, Prediction
 from mien.predict.timeline import Timeline, minutes, timeline_text
 from mien.predict.tracks import Tracked, Tracker
 from mien.predict.video import Footage, Frame, Watched, follow, is_video, open_footage, record
@@ -39,7 +39,6 @@ from mien.predict.watch import Wanted, wanted_of, watch
 from mien.predict.window import Window, open_window
 
 RATE, SIZE = 25.0, (96, 64)
-Box = tuple[int, int, int, int]
 
 
 def face(box: Box = (10, 10, 20, 24), /, **shares: float) -> Face:
@@ -54,7 +53,7 @@ class Stub:
     """In place of a Predictor: a face that walks to the right, from frame to frame; may press Ctrl-C."""
 
     def __init__(self, ctrl_c_at: int | None = None) -> None:
-        self.ctrl_c_at, self.asked = ctrl_c_at, list[int]()
+        self.ctrl_c_at, self.asked, self.min_confidence = ctrl_c_at, list[int](), 0.0
 
     def frame(self, image: np.ndarray, source: str, frame: int) -> Prediction:
         if frame == self.ctrl_c_at:
@@ -447,8 +446,10 @@ class Slow(Stub):
         return super().frame(*arguments)
 
 def go():
+    predictor = Slow()
+    predictor.min_confidence = 0.9
     wanted = wanted_of(sys.argv[2], Path("t.csv"), Path("a.webm"), Path("c.png"))
-    cli._predict_video(sys.argv[2], Slow(), wanted, every=1, smooth=0.5, min_confidence=0.9, json=True)
+    cli._predict_video(sys.argv[2], predictor, wanted, every=1, smooth=0.5, json=True)
 
 cli.COMMANDS["go"] = go
 sys.exit(cli.main(["go"]))

@@ -486,14 +486,7 @@ def _watch(recipe: Recipe, faces: int) -> Listener:
 
 
 def _predict_video(
-    source: str,
-    predictor: LooksAtFrames,
-    wanted: Wanted,
-    *,
-    every: int,
-    smooth: float,
-    min_confidence: float,
-    json: bool,
+    source: str, predictor: LooksAtFrames, wanted: Wanted, *, every: int, smooth: float, json: bool
 ) -> None:
     """Follow the faces of a video or camera; Ctrl-C ends it, and is the way to end a camera."""
     from mien.predict.timeline import timeline_text
@@ -506,7 +499,7 @@ def _predict_video(
         lines = json or (footage.live and not window)
         if lines and not json:
             _say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
-        frames = follow(footage, predictor, every, smooth, min_confidence)
+        frames = follow(footage, predictor, every, smooth)
         with _frame_bar(source, footage.total) as bar:
             outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
     if not lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+Box = tuple[int, int, int, int]
 Point = tuple[float, float]
 
 
@@ -18,7 +19,7 @@ class Face:
     uncertain: its confidence is under the least that was asked for.
     """
 
-    box: tuple[int, int, int, int]
+    box: Box
     landmarks: tuple[Point, ...]
     emotion: str
     confidence: float

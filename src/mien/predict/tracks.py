@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp
 
-from mien.predict.prediction import Face
+from mien.predict.prediction import Box, Face
 
 _ALIKE = 0.25  # least overlap of grown boxes: a face may move by its own width, or double its area, between two looks
 _PATIENCE = 1.0  # seconds, and ...
 _MISSES = 3  # ... looks in a row that a face may go unseen and still be the same
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)

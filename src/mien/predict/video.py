@@ -88,6 +88,8 @@ class Capture(Protocol):
 class LooksAtFrames(Protocol):
     """What is used of a `Predictor`."""
 
+    min_confidence: float
+
     def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:
         """The faces of one frame, RGB uint8 [H, W, 3]."""
         ...
@@ -195,14 +197,12 @@ def _hushed() -> Iterator[None]:
         os.close(kept)
 
 
-def follow(
-    footage: Footage, predictor: LooksAtFrames, every: int = 1, smooth: float = 0.5, min_confidence: float = 0.0
-) -> Iterator[Watched]:
+def follow(footage: Footage, predictor: LooksAtFrames, every: int = 1, smooth: float = 0.5) -> Iterator[Watched]:
     """Each frame with its faces, numbered and steadied; every `every`-th is looked at, the others keep its faces.
 
-    smooth: time constant in seconds. min_confidence: below it, after smoothing, a face is uncertain.
+    smooth: time constant in seconds. A face is uncertain if its steadied confidence is below the predictor's least.
     """
-    tracker = Tracker(smooth, min_confidence)
+    tracker = Tracker(smooth, predictor.min_confidence)
     faces: tuple[Tracked, ...] = ()
     for frame in footage:
         fresh = frame.number % every == 0
