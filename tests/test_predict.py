@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import lively
+from face_position import positions
 from PIL import Image
+from test_images import png_of
 
 import mien
 from mien import Face, Prediction, Predictor
@@ -238,10 +241,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(stub: None, model: Pat
         "text.jpg": (b"<html>", "damaged, or of an unknown format"),
         "cut.jpg": (encode(PHOTO, "JPEG")[:900], "damaged"),
         "nothing.png": (b"", "it is empty"),
-        "bomb.png": (
-            encode(Image.new("1", (9, 9))).replace(b"\0\0\0\x09\0\0\0\x09", b"\0\0\xff\xff\0\0\xff\xff"),
-            "more pixels than a photo has",
-        ),
+        "bomb.png": (png_of(65_535, 65_535), "more pixels than a photo has"),
     }
     for name, (data, _) in bad.items():
         (tmp_path / name).write_bytes(data)
@@ -256,17 +256,27 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(stub: None, model: Pat
     assert good.faces and not good.error
 
 
-@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P")])
-def test_a_hundred_megapixels_take_bounded_memory(kind: str, mode: str, model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "mode", "most"),
+    [
+        ("JPEG", "RGB", 400),
+        pytest.param("PNG", "RGB", 800, marks=pytest.mark.long),
+        pytest.param("PNG", "RGBA", 1200, marks=pytest.mark.long),
+        pytest.param("PNG", "P", 800, marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux' account of memory")
+def test_a_hundred_megapixels_take_bounded_memory(kind: str, mode: str, most: int, model: Path, tmp_path: Path) -> None:
     Image.new(mode, (11_600, 8_700)).save(tmp_path / "large", kind)
     code = (
-        "import resource, sys; from mien import Predictor; (answer,) = Predictor(sys.argv[1], crop='none')(sys.argv[2]);"
-        "assert not answer.error; assert answer.faces[0].box == (0, 0, 11600, 8700), answer;"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "import sys; from mien import Predictor; "
+        "(answer,) = Predictor(sys.argv[1], crop='none')(sys.argv[2]); "
+        "assert answer.faces[0].box == (0, 0, 11600, 8700), answer; "
+        "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line))"
     )
     command = [sys.executable, "-c", code, str(model), str(tmp_path / "large")]
-    megabytes = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert megabytes < (400 if kind == "JPEG" else 1200)
+    peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # VmHWM: 123456 kB
+    assert int(peak[1]) / 1024 < most
 
 
 # Faces
@@ -279,12 +289,11 @@ def test_what_is_cut_out_lies_where_it_should(turn: float, side: float) -> None:
     there = landmarks(700, 700, side, turn)
     y, x = np.mgrid[:1400, :1400] + 0.5
     across = ((x - 700 + 1j * (y - 700)) * np.exp(-1j * np.radians(turn))) / side
-    for part in (across.real, across.imag):
+    for direction, part in enumerate((across.real, across.imag)):
         ramp = Image.fromarray((255 * part.clip(0, 1)).astype(np.uint8))
         square = Preprocess().square(cut_out(ramp, there, 48)).astype(float)
-        square = square if part is across.real else square.T
         expected = np.tile((np.arange(48) + 0.5) / 48 * 255, (48, 1))
-        assert np.abs(square - expected)[1:-1, 1:-1].max() < 4
+        assert np.abs(square - (expected.T if direction else expected))[1:-1, 1:-1].max() < 4
 
 
 def test_beyond_the_picture_it_is_mirrored() -> None:
@@ -317,24 +326,14 @@ def test_nobody_is_seen_where_nobody_is(name: str) -> None:
 
 
 @pytest.mark.skipif("FER2013_ARCHIVE" not in os.environ, reason="needs FER-2013")
-def test_faces_of_fer2013_are_cut_out_of_scenes_as_they_were() -> None:
-    """Cut out of a scene a face resembles the original: better than ones moved or scaled by a tenth do."""
-    import zipfile
-
+def test_the_margin_is_that_of_fer2013() -> None:
+    """The places to which faces are aligned are where FER-2013's faces have them."""
     with zipfile.ZipFile(os.environ["FER2013_ARCHIVE"]) as archive:
-        names = sorted(name for name in archive.namelist() if "happy/PublicTest" in name)[:40]
+        names = sorted(name for name in archive.namelist() if "PublicTest" in name)[::40]
         faces = [Preprocess().decode(archive.read(name), name) for name in names]
-    likenesses = []
-    for face in faces:
-        large = Image.fromarray(face).resize((192, 192), Image.Resampling.BICUBIC)
-        scene = Image.new("L", (500, 400), 128)
-        scene.paste(large, (150, 100))
-        found = find_faces(scene)
-        if len(found) == 1:
-            cut = Preprocess().square(cut_out(scene, found[0].landmarks, 48))
-            likenesses.append(np.corrcoef(cut.ravel(), face.ravel())[0, 1])
-    assert len(likenesses) >= 30
-    assert np.median(likenesses) > 0.6
+    found = [points for face in faces if (points := positions(face)) is not None]
+    assert len(found) > 0.85 * len(faces)
+    assert np.abs(np.median(found, 0) - POSITIONS).max() < 0.05
 
 
 # The command
@@ -409,7 +408,7 @@ def test_bad_calls_change_nothing(
 
 
 def test_copies_of_photos_with_one_name_do_not_meet() -> None:
-    with pytest.raises(UsageError, match="would take the place of a/x.jpg's"):
+    with pytest.raises(UsageError, match=r"would take the place of a/x\.jpg's"):
         annotated_paths(["a/x.jpg", "b/x.jpg"], Path("out"))
 
 
