@@ -81,18 +81,23 @@ def say(message: str) -> None:
 
 def keras_environment(python: Path | None) -> Path:
     """`python` if given, else the interpreter of an environment with TensorFlow, made on first use."""
+    return own_environment("keras", KERAS_NEEDS, python)
+
+
+def own_environment(name: str, needs: Sequence[str], python: Path | None = None) -> Path:
+    """`python` if given, else the interpreter of an environment called `name` with `needs`, made on first use."""
     if python is not None:
         if not python.is_file():
-            fail(f"{python}: no such interpreter; leave --keras-python out and one is made")
+            fail(f"{python}: no such interpreter; leave --{name}-python out and one is made")
         return python.absolute()  # not resolved: the link itself is what makes it the environment's own
-    folder = Path(tempfile.gettempdir()) / f"mien-bench-{getpass.getuser()}" / "keras"
+    folder = Path(tempfile.gettempdir()) / f"mien-bench-{getpass.getuser()}" / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / "installed"
-    if not (done.is_file() and done.read_text() == "\n".join(KERAS_NEEDS)):
-        say(f"installing {', '.join(KERAS_NEEDS)} into {folder}, once; this takes minutes")
+    if not (done.is_file() and done.read_text() == "\n".join(needs)):
+        say(f"installing {', '.join(needs)} into {folder}, once; this takes minutes")
         venv.create(folder, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *KERAS_NEEDS], check=True, stdout=sys.stderr)
-        done.write_text("\n".join(KERAS_NEEDS))
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *needs], check=True, stdout=sys.stderr)
+        done.write_text("\n".join(needs))
     return python
 
 

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
+from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
 from mien.evaluate.comparison import Answers, compare
 from mien.evaluate.evaluation import Evaluation
@@ -19,7 +20,7 @@ from mien.evaluate.metrics import score
 from mien.evaluate.robustness import Robustness
 from mien.explain.sanity import Stage
 from mien.report import figures
-from mien.report.figures.style import RIGHT, WRONG, class_colour
+from mien.report.figures.style import RIGHT, WRONG
 from mien.train.augment import Augment
 from mien.train.trainer import Epoch
 

@@ -17,17 +17,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from mien import atomic
-from mien.errors import MienError, UsageError
+from mien.errors import DataError, MienError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from tqdm import tqdm
 
     from mien.data.audit import Audit
     from mien.data.dataset import Dataset, Split
     from mien.evaluate.comparison import Answers
     from mien.evaluate.suspects import Suspect
     from mien.models.model import Model
+    from mien.predict.prediction import Prediction
+    from mien.predict.predictor import Predictor
+    from mien.predict.video import LooksAtFrames, Watched
+    from mien.predict.watch import Wanted
     from mien.train.recipes import Recipe
     from mien.train.run import Start
     from mien.train.state import State
@@ -308,6 +313,57 @@ def explain(
         raise UsageError("nothing to explain; give a photo, or --data DATA")
 
 
+def predict(
+    paths: tyro.conf.Positional[tuple[str, ...]],
+    model: str = "base",
+    crop: Literal["detect", "none"] = "detect",
+    prior: Literal["natural", "uniform"] = "natural",
+    min_confidence: float = 0.0,
+    annotate: Path | None = None,
+    csv: Path | None = None,
+    chart: Path | None = None,
+    every: int = 1,
+    smooth: float = 0.5,
+    json: Flag[bool] = False,
+) -> None:
+    """Name the expressions on the faces in photos, videos and camera pictures.
+
+    Args:
+        paths: photos, videos, folders of these (with all folders within), or a camera (camera:0).
+        model: "base", "tiny" or "base-fer2013", which come with Mien; or a model file or run folder.
+        crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
+        prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
+        min_confidence: mark faces below it as uncertain.
+        annotate: draw the answers into this file, or into copies in this folder.
+        csv: write a line for each face, and in a video for each frame, to this file.
+        chart: draw what the faces of a video showed over its time into this .png.
+        every: of a video, look at every so many frames.
+        smooth: of a video, time constant in seconds with which answers follow what is seen.
+        json: print one JSON object a line for each photo or frame, photos that cannot be read included.
+    """
+    from mien.predict.photos import annotated_paths, divide
+    from mien.predict.predictor import Predictor
+    from mien.predict.watch import wanted_of
+
+    photos, videos = divide(paths)
+    if not photos and not videos:
+        raise UsageError("nothing to predict on; give photos, videos or folders")
+    if (csv or annotate or chart) and videos and len(photos) + len(videos) > 1:
+        raise UsageError(f"{videos[0]}: --csv, --annotate and --chart are for one video, or for photos; give it alone")
+    if chart and not videos:
+        raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
+    wanted = [wanted_of(video, csv, annotate, chart) for video in videos]
+    copies = annotated_paths(photos, annotate) if annotate and photos else {}
+    predictor = Predictor(model, prior, crop, min_confidence)
+    failed = _predict_photos(photos, predictor, copies, csv, json=json) if photos else []
+    for video, files in zip(videos, wanted, strict=True):
+        try:
+            _predict_video(video, predictor, files, every=every, smooth=smooth, json=json)
+        except MienError as error:
+            failed.append(str(error))
+    _tell_failures(failed, len(photos) + len(videos))
+
+
 def calibrate(
     model: ModelPath,
     data: Data,
@@ -469,6 +525,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "compare": compare,
     "explain": explain,
+    "predict": predict,
     "calibrate": calibrate,
     "export": export,
     "audit": audit,
@@ -643,6 +700,93 @@ def _watch(recipe: Recipe, faces: int) -> Listener:
             bar.close()
 
     return Listener(on_step=step, on_epoch=epoch_end, on_remark=_say)
+
+
+def _predict_photos(
+    photos: list[str], predictor: Predictor, copies: dict[str, Path], csv: Path | None, *, json: bool
+) -> list[str]:
+    """Tell and write the answers for photos; returns what went wrong, a line a photo."""
+    from mien.predict.photos import csv_text, face_lines, name_width, write_annotated
+
+    answered: list[Prediction] = []
+    failed: list[str] = []
+    width = name_width(photos)
+    try:
+        for prediction in _bar("predicting", len(photos))(predictor.stream(photos)):
+            _print_lines([dumps(prediction.to_dict())] if json else face_lines(prediction, width))
+            if prediction.error:
+                failed.append(prediction.error)
+            elif not prediction.faces:
+                _say(f"{prediction.source}: no face found")
+            elif copies:
+                write_annotated(prediction, copies[prediction.source])
+            if csv:
+                answered.append(prediction)
+    finally:
+        if csv:
+            atomic.write_text(csv, csv_text(answered, predictor.classes))
+    return failed
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print above the progress bar, if there is one."""
+    from tqdm import tqdm
+
+    for line in lines:
+        tqdm.write(line)
+
+
+def _tell_failures(failed: Sequence[str], total: int) -> None:
+    """Raise DataError if anything failed; of several things, each is said first."""
+    if not failed:
+        return
+    if total == 1:
+        raise DataError(failed[0])
+    for line in failed:
+        _say(line)
+    raise DataError(f"{len(failed):,} of {total:,} could not be predicted on; see above")
+
+
+def _predict_video(
+    source: str, predictor: LooksAtFrames, wanted: Wanted, *, every: int, smooth: float, json: bool
+) -> None:
+    """Follow the faces of a video or camera; Ctrl-C ends it, and is the way to end a camera."""
+    from mien.predict.timeline import timeline_text
+    from mien.predict.video import follow, open_footage
+    from mien.predict.watch import watch
+    from mien.predict.window import open_window
+
+    with open_footage(source) as footage:
+        window = open_window(f"{source} - Mien") if footage.live and not json else None
+        lines = json or (footage.live and not window)
+        if lines and not json:
+            _say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
+        frames = follow(footage, predictor, every, smooth)
+        with _frame_bar(source, footage.total) as bar:
+            outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
+    if not lines:
+        print(timeline_text(outcome.timeline))
+    if outcome.stopped and not (footage.live and isinstance(outcome.stopped, KeyboardInterrupt)):
+        raise outcome.stopped
+
+
+def _frame_bar(source: str, total: int | None) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    return tqdm(None, source, total, unit=" frames", unit_scale=True, disable=None, leave=False)
+
+
+def _frame_listener(bar: tqdm[Any], lines: bool) -> Callable[[Watched], None]:
+    """Moves the bar and, if `lines`, prints each frame that was looked at as a line of JSON."""
+
+    def listen(watched: Watched) -> None:
+        bar.update()
+        if lines and watched.fresh:
+            bar.clear()
+            sys.stdout.write(dumps(watched.to_dict()) + "\n")  # in one go: Ctrl-C leaves whole lines
+            sys.stdout.flush()
+
+    return listen
 
 
 def _keep_previous(path: Path, folder: Path) -> None:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 
-# Where the two eyes, the nose and the corners of the mouth lie in a face of FER-2013, as shares of its side; and which
-# of them align a face. Measured by bench/face_position.py.
-POSITIONS = np.array([[0.312, 0.385], [0.688, 0.385], [0.5, 0.597], [0.349, 0.758], [0.651, 0.758]])
+# Where the two eyes, the nose and the corners of the mouth lie in a face of FER-2013, as shares of its side: medians
+# over 1,000 training faces, both halves made alike (bench/face_position.py). And which of them align a face: the eyes
+# alone misjudge the scale of a head that is turned. In scenes of 100-pixel faces they gave the bare crop's answer for
+# 76 % of the faces, eyes and mouth for 83 %.
+POSITIONS = np.array([[0.31, 0.38], [0.69, 0.38], [0.5, 0.59], [0.344, 0.758], [0.656, 0.758]])
 _ALIGNING = [0, 1, 3, 4]
 
 _LOOKS = (320, 1280)  # longer side, in pixels, of what the detector is shown

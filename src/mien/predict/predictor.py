@@ -71,7 +71,7 @@ class Predictor:
         self._model = read_model(model)
         self._prior: Prior = prior
         self._crop = crop
-        self._min_confidence = min_confidence
+        self.min_confidence = min_confidence
         self._probabilities([])  # a model that cannot answer so is refused now
 
     @property
@@ -144,7 +144,7 @@ class Predictor:
         probabilities = dict(zip(self.classes, answer.tolist(), strict=True))
         emotion = max(probabilities, key=probabilities.__getitem__)
         confidence = probabilities[emotion]
-        return Face(cut.box, cut.landmarks, emotion, confidence, probabilities, confidence < self._min_confidence)
+        return Face(cut.box, cut.landmarks, emotion, confidence, probabilities, confidence < self.min_confidence)
 
 
 def _box(found: Found, picture: Picture) -> Box:

@@ -84,10 +84,11 @@ def _files(path: str | Path) -> Iterator[Item]:
         yield Item(str(path), partial(_fail, error))
         return
     for file in files:
-        yield Item(str(file), partial(_read_file, file))
+        yield Item(str(file), partial(read_file, file))
 
 
-def _read_file(path: Path) -> Picture:
+def read_file(path: Path) -> Picture:
+    """The picture in a file; raises DataError if it cannot be read."""
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mien.colours import class_colour
 from mien.evaluate.metrics import Scores
 from mien.report.figures.style import (
     BLUES,
@@ -20,7 +21,6 @@ from mien.report.figures.style import (
     TEXT,
     TITLE,
     cells,
-    class_colour,
     frame,
     mark,
     name,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from mien.colours import class_colour
 from mien.report.figures.style import (
     INK,
     MUTED,
@@ -15,7 +16,6 @@ from mien.report.figures.style import (
     TEXT,
     bare,
     cells,
-    class_colour,
     frame,
     mark,
     name,

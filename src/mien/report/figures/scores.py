@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from mien.colours import class_colour
 from mien.evaluate.corruptions import KINDS, STRENGTHS
 from mien.evaluate.curves import Curve, accuracy_by_coverage, kept, precision_recall, roc
 from mien.evaluate.evaluation import COVERAGE
@@ -21,7 +22,6 @@ from mien.report.figures.style import (
     SMALL,
     TEXT,
     TITLE,
-    class_colour,
     name,
     new_figure,
     note,
