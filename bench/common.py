@@ -25,6 +25,7 @@ from typing import NoReturn
 BENCH = Path(__file__).resolve().parent
 SOURCE = BENCH.parent / "src"
 KERAS_NEEDS = ("tensorflow==2.21.0", "keras==3.15.1", "scipy", "pillow")
+FER_NEEDS = ("fer==25.10.3",)
 CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")  # what decides the speed on a CPU
 
 
@@ -81,29 +82,23 @@ def say(message: str) -> None:
 
 def keras_environment(python: Path | None) -> Path:
     """`python` if given, else the interpreter of an environment with TensorFlow, made on first use."""
-    return made_environment(python, "keras", KERAS_NEEDS)
+    return own_environment("keras", KERAS_NEEDS, python)
 
 
-def made_environment(python: Path | None, name: str, needs: Sequence[str], alone: Sequence[str] = ()) -> Path:
-    """`python` if given, else that of an environment made on first use, with the packages `needs`.
-
-    alone: packages installed without what they say they need.
-    """
+def own_environment(name: str, needs: Sequence[str], python: Path | None = None) -> Path:
+    """`python` if given, else the interpreter of an environment called `name` with `needs`, made on first use."""
     if python is not None:
         if not python.is_file():
             fail(f"{python}: no such interpreter; leave --{name}-python out and one is made")
         return python.absolute()  # not resolved: the link itself is what makes it the environment's own
     folder = Path(tempfile.gettempdir()) / f"mien-bench-{getpass.getuser()}" / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    done, wanted = folder / "installed", "\n".join([*needs, *alone])
-    if not (done.is_file() and done.read_text() == wanted):
-        say(f"installing {', '.join([*needs, *alone])} into {folder}, once; this takes minutes")
+    done = folder / "installed"
+    if not (done.is_file() and done.read_text() == "\n".join(needs)):
+        say(f"installing {', '.join(needs)} into {folder}, once; this takes minutes")
         venv.create(folder, clear=True, with_pip=True)
-        install = [python, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, *needs], check=True, stdout=sys.stderr)
-        if alone:
-            subprocess.run([*install, "--no-deps", *alone], check=True, stdout=sys.stderr)
-        done.write_text(wanted)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *needs], check=True, stdout=sys.stderr)
+        done.write_text("\n".join(needs))
     return python
 
 

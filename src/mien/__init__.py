@@ -1,4 +1,4 @@
-"""Mien names the expression on a face: prepare, train, evaluate, explain, report.
+"""Mien names the expression on a face: prepare, train, evaluate, explain, report, predict.
 
 Importing this package loads nothing heavy and opens no network; the names below are fetched when first used.
 `mien.train.train` and `mien.evaluate.evaluate` live in their rooms, whose names they share.
@@ -21,6 +21,9 @@ _LAZY = {
     "predict_proba": "mien.models.model",
     "read_model": "mien.models.files",
     "write_model": "mien.models.files",
+    "Predictor": "mien.predict.predictor",
+    "Prediction": "mien.predict.prediction",
+    "Face": "mien.predict.prediction",
     "grad_cam": "mien.explain.gradcam",
 }
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 _TEMPORARY = ".tmp"
 
 
-def write_with(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file with `path`'s suffix, then put it in `path`'s place."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file with `path`'s suffix, which takes `path`'s place unless the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f"{_TEMPORARY}{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        write(temporary)
+        yield temporary
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
@@ -31,6 +33,12 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync(path.parent)
+
+
+def write_with(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file with `path`'s suffix, then put it in `path`'s place."""
+    with replacing(path) as temporary:
+        write(temporary)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

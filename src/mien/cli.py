@@ -9,7 +9,7 @@ import glob
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,12 +17,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from mien import atomic
-from mien.errors import MienError, UsageError
+from mien.errors import DataError, MienError, UsageError
 
 if TYPE_CHECKING:
-    from mien.data.dataset import Split
-    from mien.evaluate.evaluation import Evaluation
+    import numpy as np
+    from numpy.typing import NDArray
+    from tqdm import tqdm
+
+    from mien.data.audit import Audit
+    from mien.data.dataset import Dataset, Split
+    from mien.evaluate.comparison import Answers
+    from mien.evaluate.suspects import Suspect
     from mien.models.model import Model
+    from mien.predict.prediction import Prediction
+    from mien.predict.predictor import Predictor
+    from mien.predict.video import LooksAtFrames, Watched
+    from mien.predict.watch import Wanted
     from mien.train.recipes import Recipe
     from mien.train.run import Start
     from mien.train.state import State
@@ -32,9 +42,11 @@ Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
 ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
 Flag = tyro.conf.FlagCreatePairsOff
 Part = Literal["train", "val", "test"]
+Labels = Literal["given", "votes"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
+_FACES = 12  # of one photo that are explained
 _words: list[str] = []  # of the command being done
 
 
@@ -48,6 +60,8 @@ def prepare(
     seed: int = 0,
     allow_leaks: Flag[bool] = False,
     skip_bad: Flag[bool] = False,
+    drop: Path | None = None,
+    votes: Path | None = None,
     overwrite: Flag[bool] = False,
     json: Flag[bool] = False,
 ) -> None:
@@ -64,15 +78,19 @@ def prepare(
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
         skip_bad: go on without images and rows that cannot be read, and name them.
+        drop: list of images to leave out, as `mien audit` writes it (drop.csv).
+        votes: what people said of the faces, for the manifest: fer2013new.csv, or a CSV of file and one column a class.
         overwrite: replace a division prepared otherwise.
         json: print the result as JSON.
     """
+    from mien.data.drop import read_drop
     from mien.data.prepare import How, plan, write
     from mien.data.sources import open_source
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
-    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad)
+    unwanted = read_drop(drop) if drop else ()
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, unwanted, votes)
     check_fractions(how.fractions)
     source = open_source(input_dir)
     _say(f"reading {len(source.entries):,} images of {input_dir}")
@@ -105,6 +123,9 @@ def train(
     batch_size: int | None = None,
     rate: float | None = None,
     balance: Literal["weights", "sqrt", "none"] | None = None,
+    labels: Labels = "given",
+    votes: Path | None = None,
+    teacher: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
@@ -120,6 +141,10 @@ def train(
         batch_size: faces an update.
         rate: learning rate.
         balance: class weights, their square roots, or none.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        teacher: model file or run folder whose answers are half of what is learned.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
@@ -138,8 +163,9 @@ def train(
     if save_as:
         _check_target(save_as, chosen.network)
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
-    split = _open(data)
-    start = Start(chosen, split, seed, device, str(data), _command(), save_as)
+    split = _open(data, labels, votes)
+    file = _votes_file(data, votes) if labels == "votes" else None
+    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file, teacher)
     _train(train_run, start, folder)
 
 
@@ -147,7 +173,12 @@ def evaluate(
     model: ModelPath,
     data: Data,
     split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    prior: Literal["natural", "uniform"] = "natural",
     out: Path | None = None,
+    tta: Literal["none", "flip"] = "none",
+    corruptions: Flag[bool] = False,
     device: str = "cpu",
     json: Flag[bool] = False,
 ) -> None:
@@ -157,39 +188,212 @@ def evaluate(
         model: model file (.safetensors, .onnx, .keras, .h5) or run folder.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part to score; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
         out: folder for the results; runs/<model>-<split> if not given.
+        tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
+        corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
-    from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
-    from mien.models.files import model_digest, model_name
+    from mien.evaluate.evaluation import evaluate as score
+    from mien.evaluate.evaluation import metrics, with_corruptions, with_flip, write_evaluation
+    from mien.models.files import model_digest
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
-    read, evaluation = _evaluate(model, data, split, device)
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
+    read = _read(model)
+    parts = _open(data, labels, votes)
+    faces, split = _part(parts, split)
+    origin = {"name": str(model), "data": str(data), "split": split}
+    trained_on = None if split == "train" else parts.train
+    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    if tta == "flip":
+        evaluation = with_flip(evaluation, read, device, prior)
+    if corruptions:
+        evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
+    folder = out or _evaluation_folder(model, split, labels)
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
 
 
-def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
-    """Draw where the network looks: Grad-CAM over right and wrong answers, and the mean map of each class.
+def compare(
+    models: tyro.conf.Positional[tuple[Path, ...]],
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    out: Path = RUNS / "compare",
+    device: str = "cpu",
+    json: Flag[bool] = False,
+) -> None:
+    """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
+
+    Args:
+        models: two or more of: model file, run folder, name of a shipped model, predictions.csv of any origin.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
+            for predictions.csv alone, but then no face is drawn.
+        split: the part to compare on; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes, as for evaluate.
+        out: folder for models.csv, pairs.csv and the picture.
+        device: "cpu" or "cuda".
+        json: print the results as JSON.
+    """
+    from mien.data.votes import with_majority
+    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
+    from mien.evaluate.comparison import compare as compared
+    from mien.report.draw import draw_comparison
+    from mien.report.text import comparison_text
+
+    if len(models) < 2:
+        raise UsageError("nothing to compare; give two or more models or predictions.csv files")
+    tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
+    networks = {path: _read(path) for path in models if path not in tables}
+    if networks and not data:
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+    faces = None
+    if data:
+        faces, split = _part(_open(data, labels, votes), split)
+        faces = with_majority(faces)
+        for table in tables.values():
+            check_same_faces(labels_of(faces, f"{data} ({split})"), table)
+        tables |= _ask(networks, faces, str(data), split, device)
+    comparison = compared([tables[path] for path in models])
+    write_comparison(comparison, out)
+    if faces:
+        draw_comparison(comparison, faces, out)
+    print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    _say(f"tables{' and picture' if faces else ''} are in {out}")
+
+
+def explain(
+    photo: tyro.conf.Positional[Path | None] = None,
+    model: ModelPath = Path("base"),
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    method: Literal["auto", "gradcam", "occlusion"] = "auto",
+    out: Path | None = None,
+) -> None:
+    """Draw where the model looks: on a photo, or on a part of the data, with a check that the maps can be trusted.
+
+    Args:
+        photo: picture to explain, each face in it; or give --data.
+        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        split: the part whose faces are explained; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        method: Grad-CAM asks what is inside the network, occlusion only for answers; "auto" takes Grad-CAM where it
+            can, which is not with .onnx.
+        out: folder whose figures/ receives the pictures; runs/<model>-<split>, for a photo runs/explain, if not given.
+    """
+    from mien.evaluate.evaluation import evaluate as score
+    from mien.report.draw import draw_heatmaps, draw_photo, draw_sanity
+
+    if photo and data:
+        raise UsageError("a photo and --data are two things to explain; give one of them")
+    read = _read(model)
+    if photo:
+        _list(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
+    elif data:
+        faces, split = _part(_open(data, labels, votes), split)
+        evaluation = score(read, faces, name=str(model), data=str(data), split=split)
+        folder = out or _evaluation_folder(model, split, labels)
+        _list(draw_heatmaps(read, evaluation, folder, method))
+        _list(draw_sanity(read, evaluation, folder, method))
+    else:
+        raise UsageError("nothing to explain; give a photo, or --data DATA")
+
+
+def predict(
+    paths: tyro.conf.Positional[tuple[str, ...]],
+    model: str = "base",
+    crop: Literal["detect", "none"] = "detect",
+    prior: Literal["natural", "uniform"] = "natural",
+    min_confidence: float = 0.0,
+    annotate: Path | None = None,
+    csv: Path | None = None,
+    chart: Path | None = None,
+    every: int = 1,
+    smooth: float = 0.5,
+    json: Flag[bool] = False,
+) -> None:
+    """Name the expressions on the faces in photos, videos and camera pictures.
+
+    Args:
+        paths: photos, videos, folders of these (with all folders within), or a camera (camera:0).
+        model: "base", "tiny" or "base-fer2013", which come with Mien; or a model file or run folder.
+        crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
+        prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
+        min_confidence: mark faces below it as uncertain.
+        annotate: draw the answers into this file, or into copies in this folder.
+        csv: write a line for each face, and in a video for each frame, to this file.
+        chart: draw what the faces of a video showed over its time into this .png.
+        every: of a video, look at every so many frames.
+        smooth: of a video, time constant in seconds with which answers follow what is seen.
+        json: print one JSON object a line for each photo or frame, photos that cannot be read included.
+    """
+    from mien.predict.photos import annotated_paths, divide
+    from mien.predict.predictor import Predictor
+    from mien.predict.watch import wanted_of
+
+    photos, videos = divide(paths)
+    if not photos and not videos:
+        raise UsageError("nothing to predict on; give photos, videos or folders")
+    if (csv or annotate or chart) and videos and len(photos) + len(videos) > 1:
+        raise UsageError(f"{videos[0]}: --csv, --annotate and --chart are for one video, or for photos; give it alone")
+    if chart and not videos:
+        raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
+    wanted = [wanted_of(video, csv, annotate, chart) for video in videos]
+    copies = annotated_paths(photos, annotate) if annotate and photos else {}
+    predictor = Predictor(model, prior, crop, min_confidence)
+    failed = _predict_photos(photos, predictor, copies, csv, json=json) if photos else []
+    for video, files in zip(videos, wanted, strict=True):
+        try:
+            _predict_video(video, predictor, files, every=every, smooth=smooth, json=json)
+        except MienError as error:
+            failed.append(str(error))
+    _tell_failures(failed, len(photos) + len(videos))
+
+
+def calibrate(
+    model: ModelPath,
+    data: Data,
+    save_as: Path,
+    split: Part = "val",
+    labels: Labels = "given",
+    votes: Path | None = None,
+) -> None:
+    """Fit the model's temperature, so that of the answers it gives at 80 % four in five are right.
 
     Args:
         model: model file (.safetensors, .keras, .h5) or run folder.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        split: the part whose faces are explained; "val" where there is no test part.
-        out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
+        save_as: the model file to write, with the temperature in it.
+        split: the part to fit it on; not the one to be scored.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
     """
-    from mien.evaluate.evaluation import evaluation_folder
-    from mien.models.files import model_digest, model_name
-    from mien.report.draw import draw_heatmaps
+    from mien.evaluate.calibration import calibrate as fit
+    from mien.models.files import check_suffix, write_model
+    from mien.report.text import calibration_text
 
-    read, evaluation = _evaluate(model, data, split, "cpu")
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{evaluation.split}", model_digest(model))
-    _list(draw_heatmaps(read, evaluation, folder))
+    check_suffix(save_as)
+    read = _read(model)
+    faces = _open(data, labels, votes).part(split)
+    calibration = fit(read, faces, name=str(model), data=str(data))
+    write_model(calibration.model, save_as)
+    print(calibration_text(calibration))
+    print(save_as)
 
 
 def export(
@@ -216,10 +420,50 @@ def export(
         write_model(read_model(model), file)
     else:
         check_int8_suffix(file)
-        write_int8(
-            with_notes(read_model(model), int8=f"ranges of training faces of {data}"), file, _open(data).train.images
-        )
+        noted = with_notes(read_model(model), int8=f"ranges of training faces of {data}")
+        write_int8(noted, file, _open(data).train.images)
     print(file)
+
+
+def audit(
+    data: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    suspects: Flag[bool] = False,
+    seed: int = 0,
+    device: str = "auto",
+    json: Flag[bool] = False,
+) -> None:
+    """Look for what is wrong with the data: copies, near copies, conflicting labels, pictures without a face.
+
+    Args:
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        out: folder for page, audit.csv, and drop.csv, which `mien prepare --drop` takes; runs/audit if not given.
+        suspects: also look for wrong labels, by training five small networks; takes minutes.
+        seed: draws the folds of the suspects and their training.
+        device: what the suspects are looked for on: "auto", "cpu" or "cuda".
+        json: print the counts as JSON.
+    """
+    from mien.data.audit import audit as look
+    from mien.data.audit import facts
+    from mien.data.sources import open_source
+    from mien.evaluate.suspects import check_cleanlab
+    from mien.report.audit_files import check_folder, write_audit
+    from mien.report.text import audit_text
+    from mien.train.run import free_folder
+
+    folder = out or free_folder(RUNS / "audit")
+    check_folder(folder)
+    if suspects:
+        check_cleanlab()
+    source = open_source(data)
+    _say(f"looking at {len(source.entries):,} images of {data}")
+    seen = look(source)
+    found = _suspects(seen, seed, device) if suspects else None
+    files = write_audit(seen, found, folder, data=str(data), command=_command())
+    counts = facts(seen) | ({} if found is None else {"suspects": len(found)})
+    print(_json(counts) if json else audit_text(counts, str(data)))
+    for file in files:
+        _say(str(file))
 
 
 def report(run: tyro.conf.Positional[Path]) -> None:
@@ -231,6 +475,23 @@ def report(run: tyro.conf.Positional[Path]) -> None:
     from mien.report.page import write_report
 
     print(write_report(run))
+
+
+def card(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None) -> None:
+    """Write a model card: data, training, scores with intervals, uses, limits; all from the folders' own files.
+
+    Args:
+        folders: run and evaluation folders, of one model or of several.
+        out: the Markdown file to write; printed if not given.
+    """
+    from mien.report.card import card as written
+
+    if not folders:
+        raise UsageError("nothing to write a card of; give a run folder or an evaluation folder")
+    text = written(folders)
+    if out:
+        atomic.write_text(out, text)
+    print(out or text)
 
 
 def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int = 0) -> None:
@@ -277,9 +538,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "explain": explain,
+    "predict": predict,
+    "calibrate": calibrate,
     "export": export,
+    "audit": audit,
     "report": report,
+    "card": card,
     "demo": demo,
     "recipes": recipes,
 }
@@ -322,12 +588,29 @@ def _json(value: Any) -> str:
     return dumps(value, indent=2)
 
 
-def _open(data: Path) -> Split:
+def _open(data: Path, labels: Labels = "given", votes: Path | None = None) -> Split:
+    """The faces that `--data`, `--labels` and `--votes` mean."""
     from mien.data.sources import open_data
+    from mien.data.votes import join_split
 
+    if votes and labels == "given":
+        raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
     split = open_data(data)
+    if labels == "votes":
+        split, joined = join_split(_votes_file(data, votes), split)
+        for name, part in joined.items():
+            _say(f"{name}: left out {part.without:,} faces without votes, {part.other:,} with most for something else")
     _say_sizes(data, split)
     return split
+
+
+def _votes_file(data: Path, votes: Path | None) -> Path:
+    """The file with the votes: the one given, or the manifest of data that were prepared with votes."""
+    from mien.data.manifest import MANIFEST
+
+    if votes is None and not (data / MANIFEST).is_file():
+        raise UsageError("--labels votes needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class")
+    return votes or data / MANIFEST
 
 
 def _say_sizes(data: Path, split: Split) -> None:
@@ -392,10 +675,21 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
         write_model(with_notes(result.model, run=str(folder)), save_as)
 
 
-def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
+    """Faces with suspect labels; the training of each fold is shown as it goes."""
+    from mien.evaluate.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
+
+    def on_fold(fold: int) -> Listener:
+        _say(f"fold {fold + 1} of {FOLDS}")
+        return _watch(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
+
+    return find_suspects(seen.faces.labels, cross_probabilities(seen, seed, device, on_fold))
+
+
+def _bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, what, total, unit=" images", unit_scale=True, disable=None, leave=False)
+    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
 
 
 def _watch(recipe: Recipe, faces: int) -> Listener:
@@ -423,6 +717,93 @@ def _watch(recipe: Recipe, faces: int) -> Listener:
     return Listener(on_step=step, on_epoch=epoch_end, on_remark=_say)
 
 
+def _predict_photos(
+    photos: list[str], predictor: Predictor, copies: dict[str, Path], csv: Path | None, *, json: bool
+) -> list[str]:
+    """Tell and write the answers for photos; returns what went wrong, a line a photo."""
+    from mien.predict.photos import csv_text, face_lines, name_width, write_annotated
+
+    answered: list[Prediction] = []
+    failed: list[str] = []
+    width = name_width(photos)
+    try:
+        for prediction in _bar("predicting", len(photos))(predictor.stream(photos)):
+            _print_lines([dumps(prediction.to_dict())] if json else face_lines(prediction, width))
+            if prediction.error:
+                failed.append(prediction.error)
+            elif not prediction.faces:
+                _say(f"{prediction.source}: no face found")
+            elif copies:
+                write_annotated(prediction, copies[prediction.source])
+            if csv:
+                answered.append(prediction)
+    finally:
+        if csv:
+            atomic.write_text(csv, csv_text(answered, predictor.classes))
+    return failed
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print above the progress bar, if there is one."""
+    from tqdm import tqdm
+
+    for line in lines:
+        tqdm.write(line)
+
+
+def _tell_failures(failed: Sequence[str], total: int) -> None:
+    """Raise DataError if anything failed; of several things, each is said first."""
+    if not failed:
+        return
+    if total == 1:
+        raise DataError(failed[0])
+    for line in failed:
+        _say(line)
+    raise DataError(f"{len(failed):,} of {total:,} could not be predicted on; see above")
+
+
+def _predict_video(
+    source: str, predictor: LooksAtFrames, wanted: Wanted, *, every: int, smooth: float, json: bool
+) -> None:
+    """Follow the faces of a video or camera; Ctrl-C ends it, and is the way to end a camera."""
+    from mien.predict.timeline import timeline_text
+    from mien.predict.video import follow, open_footage
+    from mien.predict.watch import watch
+    from mien.predict.window import open_window
+
+    with open_footage(source) as footage:
+        window = open_window(f"{source} - Mien") if footage.live and not json else None
+        lines = json or (footage.live and not window)
+        if lines and not json:
+            _say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
+        frames = follow(footage, predictor, every, smooth)
+        with _frame_bar(source, footage.total) as bar:
+            outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
+    if not lines:
+        print(timeline_text(outcome.timeline))
+    if outcome.stopped and not (footage.live and isinstance(outcome.stopped, KeyboardInterrupt)):
+        raise outcome.stopped
+
+
+def _frame_bar(source: str, total: int | None) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    return tqdm(None, source, total, unit=" frames", unit_scale=True, disable=None, leave=False)
+
+
+def _frame_listener(bar: tqdm[Any], lines: bool) -> Callable[[Watched], None]:
+    """Moves the bar and, if `lines`, prints each frame that was looked at as a line of JSON."""
+
+    def listen(watched: Watched) -> None:
+        bar.update()
+        if lines and watched.fresh:
+            bar.clear()
+            sys.stdout.write(dumps(watched.to_dict()) + "\n")  # in one go: Ctrl-C leaves whole lines
+            sys.stdout.flush()
+
+    return listen
+
+
 def _keep_previous(path: Path, folder: Path) -> None:
     """Copy a file about to be replaced into the run folder: it may be the user's only copy."""
     if path.exists():
@@ -433,18 +814,64 @@ def _keep_previous(path: Path, folder: Path) -> None:
         _say(f"the previous {path} is kept as {kept}")
 
 
-def _evaluate(model: Path, data: Path, split: Part, device: str) -> tuple[Model, Evaluation]:
-    from mien.evaluate.evaluation import evaluate as score
+def _read(model: Path) -> Model:
     from mien.models.files import read_model
 
     read = read_model(model)
     if "classes" in read.notes:
         _say(f"{model}: class names {read.notes['classes']}")
-    parts = _open(data)
-    if split == "test" and not len(parts.test):
+    return read
+
+
+def _part(parts: Split, name: Part) -> tuple[Dataset, Part]:
+    """The part to score, and its name: val where there is no test part."""
+    if name == "test" and not len(parts.test):
         _say("there is no test part; scoring val instead")
-        split = "val"
-    return read, score(read, parts.part(split), name=str(model), data=str(data), split=split, device=device)
+        name = "val"
+    return parts.part(name), name
+
+
+def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
+    """What each network says of the faces."""
+    from mien.evaluate.comparison import answers_of
+    from mien.evaluate.evaluation import evaluate as score
+
+    said = {}
+    for path, read in networks.items():
+        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
+    return said
+
+
+def _evaluation_folder(model: Path, split: str, labels: Labels) -> Path:
+    """Where what is found out about a model goes, unless the user says."""
+    from mien.evaluate.evaluation import evaluation_folder
+    from mien.models.files import model_digest, model_name
+
+    ruler = "-votes" if labels == "votes" else ""
+    return evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
+
+
+def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
+    """The surest faces of a photo as the model gets them, uint8 [N, S, S]; its middle square where none is found."""
+    import numpy as np
+
+    from mien.pictures import read_picture
+    from mien.predict.faces import cut_out, find_faces
+
+    try:
+        with open(photo, "rb") as file:
+            picture = read_picture(file, str(photo)).image
+    except OSError as error:
+        raise UsageError(f"{photo}: cannot be read ({error.strerror}); give a picture") from None
+    preprocess = model.preprocess
+    found = sorted(find_faces(picture), key=lambda face: -face.score)
+    if not found:
+        _say(f"{photo}: no face found; taking its middle square for one")
+        return preprocess.square(picture)[None]
+    if len(found) > _FACES:
+        _say(f"{photo}: {len(found)} faces; explaining the {_FACES} that are surest to be faces")
+    cuts = [cut_out(picture, face.landmarks, preprocess.size) for face in found[:_FACES]]
+    return np.stack([preprocess.square(cut) for cut in cuts])
 
 
 def _list(paths: Iterable[Path]) -> None:

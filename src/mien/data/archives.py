@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mien.data.layout import is_image
 from mien.data.stores import MOST_FILES, MOST_IMAGE_BYTES, Reader, leads_out
 from mien.errors import DataError
+from mien.pictures import is_image
 
 _MOST_MEMBER_BYTES = 1 << 30  # fer2013.csv has 300 MB
 _MOST_BYTES = 32 << 30

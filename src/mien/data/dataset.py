@@ -21,12 +21,14 @@ class Dataset:
     """Labelled faces in memory.
 
     images: uint8 [N, S, S], gray; labels: int64 [N], places in `classes`; paths: `<class>/<file>`, one a face.
+    shares: float32 [N, K], each class' share of the votes, where people voted on the faces; labels then follow them.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     paths: tuple[str, ...]
+    shares: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -34,17 +36,20 @@ class Dataset:
     def subset(self, indices: NDArray[np.integer]) -> Dataset:
         """The faces at `indices`, in that order."""
         paths = tuple(self.paths[i] for i in indices)
-        return replace(self, images=self.images[indices], labels=self.labels[indices], paths=paths)
+        shares = None if self.shares is None else self.shares[indices]
+        return replace(self, images=self.images[indices], labels=self.labels[indices], paths=paths, shares=shares)
 
     def counts(self) -> NDArray[np.int64]:
         """Number of faces of each class, int64 [K]."""
         return np.bincount(self.labels, minlength=len(self.classes))
 
     def digest(self) -> str:
-        """SHA-256 over pixels and labels: equal for equal data in equal order."""
+        """SHA-256 over pixels, labels and votes: equal for equal data in equal order."""
         sha = hashlib.sha256(self.images.tobytes())
         sha.update(self.labels.tobytes())
         sha.update("\n".join(self.classes).encode())
+        if self.shares is not None:
+            sha.update(self.shares.tobytes())
         return sha.hexdigest()
 
 

@@ -19,7 +19,6 @@ from mien.errors import DataError
 OFFICIAL_PARTS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 OFFICIAL = "FER-2013's official parts"
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
 _FOLDER_PARTS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val",
@@ -40,16 +39,6 @@ class Entry:
     label: str
     part: str
     file: str
-
-
-def is_visible(name: str) -> bool:
-    """Whether no part of the name is hidden (`.git`, `.DS_Store`) or macOS's by-product (`__MACOSX`)."""
-    return not any(part.startswith(".") or part == "__MACOSX" for part in _parts(name))
-
-
-def is_image(name: str) -> bool:
-    """Whether a name is that of an image to use."""
-    return name.lower().endswith(_IMAGE_SUFFIXES) and is_visible(name)
 
 
 def arrange(path: Path, names: Iterable[str]) -> tuple[tuple[Entry, ...], str]:

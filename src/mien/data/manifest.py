@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mien.data.stores import leads_out
 from mien.errors import DataError
 
 MANIFEST = "manifest.csv"
+VOTES = "votes_"  # begins the names of the columns that hold shares of votes
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Row:
 
     path: where the image lies below the prepared folder. source: its name in the source. sha256: of its bytes.
     group: shared by copies (equal decoded pixels). flags: `blank`, `copy`, `conflict` (a copy of it carries
-    another label), joined by `;`.
+    another label), joined by `;`. votes: share of each class as people voted, in the classes' order, where the data
+    were prepared with votes: columns `votes_<class>`, empty for a face without.
     """
 
     path: str
@@ -32,14 +34,21 @@ class Row:
     sha256: str
     group: int
     flags: str
+    votes: tuple[float, ...] = ()
 
 
-def manifest_text(rows: Iterable[Row]) -> str:
+_COLUMNS = tuple(field.name for field in fields(Row) if field.name != "votes")
+
+
+def manifest_text(rows: Sequence[Row], classes: Sequence[str]) -> str:
     """The manifest of `rows`."""
+    voted = [VOTES + name for name in classes] if any(row.votes for row in rows) else []
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([field.name for field in fields(Row)])
-    lines.writerows(astuple(row) for row in rows)
+    lines.writerow([*_COLUMNS, *voted])
+    for row in rows:
+        shares = [f"{share:.4g}" for share in row.votes] or [""] * len(voted)
+        lines.writerow([*(getattr(row, name) for name in _COLUMNS), *shares])
     return text.getvalue()
 
 
@@ -56,8 +65,9 @@ def read_manifest(folder: Path) -> list[Row]:
 
 
 def _row(cells: dict[str, Any]) -> Row:
-    values: dict[str, Any] = {**cells, "group": int(cells["group"])}
-    row = Row(**values)
+    shares = [share for name, share in cells.items() if name.startswith(VOTES) and share]
+    values: dict[str, Any] = {name: cells[name] for name in _COLUMNS} | {"group": int(cells["group"])}
+    row = Row(**values, votes=tuple(map(float, shares)))
     if None in cells.values():
         raise ValueError("a line is cut short")
     if row.split not in PARTS:

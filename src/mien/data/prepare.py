@@ -18,10 +18,12 @@ import numpy as np
 from mien import atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
 from mien.data.dataset import PARTS, Dataset
+from mien.data.drop import without
 from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
 from mien.data.sources import FRACTIONS, Source, load, load_readable, reader
 from mien.data.split import split_indices
-from mien.errors import UsageError
+from mien.data.votes import read_votes
+from mien.errors import DataError, UsageError
 
 Wrap = Callable[[Iterable[Row]], Iterable[Row]]
 
@@ -31,6 +33,8 @@ class How:
     """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`).
 
     allow_leaks: let copies of a face fall into different parts. skip_bad: go on without what cannot be read.
+    drop: names, in the source, of images to leave out.
+    votes: file of what people said of the faces, for the manifest.
     """
 
     fractions: tuple[float, float, float] = FRACTIONS
@@ -38,32 +42,40 @@ class How:
     official: bool = False
     allow_leaks: bool = False
     skip_bad: bool = False
+    drop: tuple[str, ...] = ()
+    votes: Path | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every image's place, in the source's order, the class names, and what was left out: `<name>: <reason>`."""
+    """Every image's place, in the source's order, the class names, and what was left out.
+
+    skipped: what cannot be read, `<name>: <reason>`. dropped: the names that were to be left out.
+    """
 
     rows: tuple[Row, ...]
     classes: tuple[str, ...]
     skipped: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def plan(source: Source, how: How) -> Plan:
     """Decide where every image of `source` goes; raises UsageError or DataError."""
+    source = without(source, how.drop)
     data, source = load_readable(source) if how.skip_bad else (load(source), source)
     groups = copy_groups(data.images)
     parts = _official_parts(source) if how.official else _drawn_parts(data, groups, how)
     names = _free_names(data, parts)
     flags = _flags(data, groups)
     digests = _digests(source)
+    votes = _votes(data, how.votes)
     rows = tuple(
-        Row(f"{part}/{name}", entry.label, part, entry.name, digest, int(group), flag)
-        for part, name, entry, digest, group, flag in zip(
-            parts, names, source.entries, digests, groups, flags, strict=True
+        Row(f"{part}/{name}", entry.label, part, entry.name, digest, int(group), flag, shares)
+        for part, name, entry, digest, group, flag, shares in zip(
+            parts, names, source.entries, digests, groups, flags, votes, strict=True
         )
     )
-    return Plan(rows, source.classes, source.problems)
+    return Plan(rows, source.classes, source.problems, how.drop)
 
 
 def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, wrap: Wrap = iter) -> bool:
@@ -128,13 +140,25 @@ def _flags(data: Dataset, groups: np.ndarray) -> list[str]:
     return [";".join(name for name, marked in marks.items() if marked[i]) for i in range(len(data))]
 
 
+def _votes(data: Dataset, file: Path | None) -> list[tuple[float, ...]]:
+    """The shares of votes of each face, () where it has none."""
+    if file is None:
+        return [()] * len(data)
+    votes = read_votes(file, data.classes)
+    places = [votes.find(path) for path in data.paths]
+    shares = [tuple(votes.shares[place].tolist()) if place >= 0 else () for place in places]
+    if not any(shares):
+        raise DataError(f"{file}: has votes for none of the faces; is it the file for these data?")
+    return shares
+
+
 def _digests(source: Source) -> list[str]:
     with reader(source) as read:
         return [hashlib.sha256(read(entry.name)).hexdigest() for entry in source.entries]
 
 
 def _write(planned: Plan, source: Source, out: Path, overwrite: bool, wrap: Wrap) -> bool:
-    manifest = manifest_text(planned.rows)
+    manifest = manifest_text(planned.rows, planned.classes)
     existing = out / MANIFEST
     if existing.is_file() and existing.read_text(encoding="utf-8") == manifest:
         return _copy([row for row in planned.rows if not (out / row.path).is_file()], source, out, wrap)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from PIL import Image
 
-from mien.data.layout import OFFICIAL, OFFICIAL_PARTS, Entry, is_visible
+from mien.data.layout import OFFICIAL, OFFICIAL_PARTS, Entry
 from mien.data.stores import MOST_FILES, Reader
 from mien.errors import DataError
+from mien.pictures import is_visible
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ class _Shape(ctypes.Structure):
 @cache
 def available() -> bool:
     """Whether the kernels can be compiled and loaded here."""
-    return all(_library(number) is not None for number in _TYPES)
+    with ThreadPoolExecutor() as pool:  # the compiler runs for one type beside the other
+        return None not in pool.map(_library, _TYPES)
 
 
 def norm_pool_relu(x: Tensor, norm: nn.BatchNorm2d, window: int) -> Tensor:

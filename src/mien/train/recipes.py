@@ -23,11 +23,12 @@ class Recipe:
     balance: class weights n / (K n_k) ("weights"), their square roots scaled to mean 1 over the faces ("sqrt"),
     or none. optimizer: "adam", or "sgd" (Nesterov, momentum 0.9).
     l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
-    schedule: "plateau" halves the rate after 3 epochs
-    without a new low of the validation loss and stops after 5; "onecycle" rises for a quarter of the run, falls to
-    zero and never stops early. smoothing: label smoothing. average: decay a step of the running mean of the
-    weights, 0 for none; the mean is what is validated and kept. keep: the model of the "lowest" validation loss, or
-    that of the "last" epoch: then nothing is chosen, and the validation figures are no luckier than the model.
+    schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
+    "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
+    adjust: how much of ln(frequency of the class) the loss adds to the logits, so that the answers owe the less to it
+    (logit adjustment, arXiv:2007.07314). average: decay a step of the running mean of the weights, 0 for none; the
+    mean is what is validated and kept. keep: the model of the "lowest" validation loss, or that of the "last" epoch:
+    then nothing is chosen, and the validation figures are no luckier than the model.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Recipe:
     l2: float = 1e-4
     schedule: Literal["plateau", "onecycle"] = "plateau"
     smoothing: float = 0.0
+    adjust: float = 0.0
     average: float = 0.0
     keep: Literal["lowest", "last"] = "lowest"
     augment: Augment = field(default_factory=Augment)
@@ -77,6 +79,9 @@ BASE_FER2013 = Recipe(
     augment=Augment(rotation=12, zoom=0.12, shear=0.1, shift=0.06),
 )
 
+BASE = replace(BASE_FER2013, name="base", smoothing=0.0, adjust=0.25)
+TINY = replace(BASE, name="tiny", network="tiny")
+
 # Each step changes what it names and keeps the rest.
 LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
     ("no class weights", {"balance": "none"}),
@@ -101,7 +106,7 @@ def _climb() -> dict[str, Recipe]:
     return rungs | {"modern": replace(recipe, name="modern")}
 
 
-RECIPES = {"classic": CLASSIC, "speedrun": SPEEDRUN, "base-fer2013": BASE_FER2013} | _climb()
+RECIPES = {recipe.name: recipe for recipe in (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013)} | _climb()
 
 
 def find_recipe(name: str) -> Recipe:
@@ -134,8 +139,10 @@ def explain_recipe(name: str) -> str:
         return "the tutorial's recipe"
     if name == "speedrun":
         return "a small network and two epochs: past the tutorial's accuracy in seconds"
+    if name in ("base", "tiny"):
+        return "the model of that name that comes with Mien; on --labels votes"
     if name == "base-fer2013":
-        return "the shipped model of that name, on FER-2013's labels"
+        return "the model of that name that comes with Mien; on FER-2013's own labels"
     if name == "modern":
         return f"the top of the ladder, ladder-{len(LADDER)}"
     number = int(name.removeprefix("ladder-"))

@@ -18,15 +18,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mien import __version__, atomic
-from mien.data.copies import blank, copy_groups, group_sizes
+from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
 from mien.data.dataset import Dataset, Split
 from mien.data.sources import open_data
+from mien.data.votes import join_split, with_majority
 from mien.errors import DataError, TrainingError, UsageError
 from mien.models import kernels
-from mien.models.files import MODEL_FILE, write_model
+from mien.models.files import MODEL_FILE, model_digest, read_model, write_model
 from mien.models.model import Model
 from mien.models.networks import parameters, torch_network
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
@@ -37,13 +39,17 @@ from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device,
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
+_PATHS = ("save_as", "votes", "teacher")  # fields of Start
 
 Finish = Callable[[TrainResult], None]
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a run is started with; `command`, `data_path` and `save_as` are for the record and for who resumes."""
+    """What a run is started with; `split` has been joined with `votes`, if they are given.
+
+    `command`, `data_path`, `save_as`, `votes` and the path of the `teacher` are for the record and for who resumes.
+    """
 
     recipe: Recipe
     split: Split
@@ -52,6 +58,8 @@ class Start:
     data_path: str
     command: str
     save_as: Path | None = None
+    votes: Path | None = None
+    teacher: Path | None = None
 
 
 def free_folder(base: Path) -> Path:
@@ -124,7 +132,8 @@ def read_start(folder: Path) -> Start:
     try:
         recipe = restore_recipe(config["recipe"])
         path, digests = config["data"]["path"], config["data"]["sha256"]
-        seed, device, command, save_as = (config[name] for name in ("seed", "device", "command", "save_as"))
+        seed, device, command = config["seed"], config["device"], config["command"]
+        save_as, votes, teacher = (value and Path(value) for value in (config[name] for name in _PATHS))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / CONFIG}: not the record of a run ({error!r}); train anew") from None
     try:
@@ -133,8 +142,8 @@ def read_start(folder: Path) -> Start:
         raise TrainingError(
             f"{folder}: trains on '{device}', which is not here; resume it where there is one"
         ) from None
-    split = _same_data(folder, path, digests)
-    return Start(recipe, split, seed, device, path, command, save_as and Path(save_as))
+    split = _same_data(folder, path, votes, digests)
+    return Start(recipe, split, seed, device, path, command, save_as, votes, teacher)
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -159,8 +168,21 @@ def describe(split: Split, path: str) -> dict[str, Any]:
         "counts": {name: dict(zip(split.classes, part.counts().tolist(), strict=True)) for name, part in parts.items()},
         "copies": sum(int((size > 1).sum()) for size in sizes.values()),
         "blank": sum(int(blank(part.images).sum()) for part in parts.values()),
+        "conflicts": _conflicts(list(parts.values())),
+        "also_in_train": {name: _also_in(split.train, part) for name, part in parts.items() if name != "train"},
         "sha256": {name: part.digest() for name, part in parts.items()},
     }
+
+
+def _also_in(train: Dataset, part: Dataset) -> int:
+    return int(shared_with(part.images, train.images).sum())
+
+
+def _conflicts(parts: Sequence[Dataset]) -> int:
+    """The groups of copies, over all parts, whose faces do not all carry the same label."""
+    groups = copy_groups(np.concatenate([part.images for part in parts]))
+    labels = np.concatenate([part.labels for part in parts])
+    return len(np.unique(groups[conflicting(groups, labels)]))
 
 
 def data_note(split: Split, path: str) -> str:
@@ -191,7 +213,8 @@ def _go(
         listener.on_epoch(state)
 
     listening = replace(listener, on_epoch=save)
-    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state)
+    teacher = _teacher(start.teacher, config["teacher_sha256"])
+    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teacher)
     result = replace(result, model=with_notes(result.model, **notes))
     with _writing(out):
         _write_results(result.model, result.history, out)  # Ctrl-C may have come between two writes
@@ -203,7 +226,15 @@ def _go(
 
 
 def _faces(start: Start) -> tuple[Dataset, Dataset]:
-    return start.split.part("train"), start.split.part("val")
+    return start.split.part("train"), with_majority(start.split.part("val"))
+
+
+def _teacher(path: Path | None, digest: str | None) -> Model | None:
+    if path is None:
+        return None
+    if model_digest(path) != digest:
+        raise DataError(f"{path}: not the teacher that this run was started with; put it back, or train anew")
+    return read_model(path)
 
 
 def _ended(config: dict[str, Any]) -> str:
@@ -245,13 +276,15 @@ def _writing(out: Path) -> Iterator[None]:
         ) from None
 
 
-def _same_data(folder: Path, path: str, digests: dict[str, str]) -> Split:
+def _same_data(folder: Path, path: str, votes: Path | None, digests: dict[str, str]) -> Split:
     """The data at `path`; raises DataError unless they are those that `folder` was started with."""
     if not Path(path).exists():
         raise DataError(
             f"{path}: the data of {folder} are gone; put them back, or resume in the folder that this path counts from"
         )
     split = open_data(path)
+    if votes:
+        split, _ = join_split(votes, split)
     now = {name: part.digest() for name, part in split.parts().items()}
     changed = [name for name in digests.keys() | now.keys() if digests.get(name) != now.get(name)]
     if changed:
@@ -283,13 +316,14 @@ def _config(start: Start) -> dict[str, Any]:
         "data": describe(start.split, start.data_path),
         "versions": versions(),
         "command": start.command,
-        "save_as": start.save_as and str(start.save_as),
+        **{name: (path := getattr(start, name)) and str(path) for name in _PATHS},
+        "teacher_sha256": start.teacher and model_digest(start.teacher),
     }
 
 
 def _digest(config: dict[str, Any]) -> str:
     """SHA-256 of what decides a run's numbers."""
-    decisive = [config["recipe"], config["seed"], config["data"]["sha256"]]
+    decisive = [config["recipe"], config["seed"], config["data"]["sha256"], config["teacher_sha256"]]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -34,7 +34,7 @@ class Epoch:
 class State:
     """Where a run stands after an epoch. With recipe, data and seed it decides all that follows, to the bit.
 
-    history: every epoch so far. best: the one of the lowest validation loss, and model: its network.
+    history: every epoch so far. best: the one that the recipe keeps, and model: its network.
     tensors: copies on the CPU of `network.*`, `average.*` (where the recipe keeps a running mean) and
     `optimizer.<weight>.*`. settings: those of the optimizer, a dictionary for each group of weights. schedule: as
     plain values. ended: "finished", "stopped early" or "collapsed"; "" while there are epochs to come.

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
-from mien.errors import TrainingError, UsageError
+from mien.errors import ModelError, TrainingError, UsageError
 from mien.models.model import Model
-from mien.models.networks import build, fuse
+from mien.models.networks import build, fuse, torch_network
 from mien.preprocess import Preprocess
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
@@ -50,7 +50,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What training leaves: the model of the lowest validation loss, and every epoch's figures.
+    """What training leaves: the model that the recipe keeps, that of the epoch `best`, and every epoch's figures.
 
     ended: "finished", "stopped early" or "interrupted".
     """
@@ -78,16 +78,21 @@ def train(
     device: str = "auto",
     listener: Listener | None = None,
     start: State | None = None,
+    teacher: Model | None = None,
 ) -> TrainResult:
-    """Train a network by `recipe` and return the model of the lowest validation loss.
+    """Train a network by `recipe` and return the model that the recipe keeps.
+
+    Faces with shares of votes are learned by these. A `teacher` is asked about every face as the network sees it,
+    varied alike, and half of what the network learns is the teacher's answer (arXiv:1503.02531, arXiv:2106.05237).
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
     would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
-    TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network.
+    TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network,
+    ModelError where the teacher cannot teach these classes.
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener())
+    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teacher)
     return run.go(start)
 
 
@@ -118,16 +123,42 @@ def class_weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
     return weights * counts.sum() / (weights * counts).sum()
 
 
-def _prior(shares: np.ndarray) -> tuple[float, ...]:
-    """The weight of each class in the loss as a share of all; () where a class has no faces."""
-    return tuple((shares / shares.sum()).tolist()) if shares.all() else ()
+@dataclass(frozen=True)
+class _Resident:
+    """Faces uint8 [N, 1, S, S], labels int64 [N], and what to answer, on the device.
+
+    targets: the shares of votes, float32 [N, K], where people voted; else the labels.
+    """
+
+    faces: Tensor
+    labels: Tensor
+    targets: Tensor
+
+
+def _frequency(data: Dataset, weights: np.ndarray) -> np.ndarray:
+    """How much of the loss each class has, float64 [K], together 1."""
+    counts = data.counts() if data.shares is None else data.shares.sum(0, np.float64)
+    return counts * weights / (counts * weights).sum()
+
+
+def _tilted(frequency: np.ndarray, power: float) -> tuple[float, ...]:
+    """Frequencies to a power, together 1; () where a class has no faces."""
+    raised = frequency**power
+    return tuple((raised / raised.sum()).tolist()) if frequency.all() else ()
 
 
 class _Run:
     """One training run under way."""
 
     def __init__(
-        self, recipe: Recipe, train: Dataset, val: Dataset, seed: int, device: torch.device, listener: Listener
+        self,
+        recipe: Recipe,
+        train: Dataset,
+        val: Dataset,
+        seed: int,
+        device: torch.device,
+        listener: Listener,
+        teacher: Model | None,
     ) -> None:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
@@ -139,11 +170,13 @@ class _Run:
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
-        self.faces, self.labels = _resident(train, device)
-        self.val_faces, self.val_labels = _resident(val, device)
+        self.train, self.val = _resident(train, device), _resident(val, device)
         weights = class_weights(train.counts(), recipe.balance)
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
-        self.prior = _prior(train.counts() * weights)
+        frequency = _frequency(train, weights)
+        self.prior = _tilted(frequency, 1 - recipe.adjust)
+        self.teacher = _teacher(teacher, train.classes, device) if teacher else None
+        self.granted = recipe.adjust * torch.tensor(frequency, device=device).log().float() if recipe.adjust else None
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -204,7 +237,7 @@ class _Run:
         seconds = time.perf_counter() - start
         val_loss, val_accuracy, probabilities = self._validate()
         rate = self.optimizer.param_groups[0]["lr"]
-        speed = len(self.labels) / seconds
+        speed = len(self.train.labels) / seconds
         return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds, speed), probabilities
 
     def _train_epoch(self, number: int) -> tuple[float, float]:
@@ -214,8 +247,8 @@ class _Run:
         total = torch.zeros(2, device=self.device)
         seen, told = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
-            faces = self.recipe.augment(self.faces[batch].float() / 255, generator)
-            total += self._step(faces, self.labels[batch])
+            faces = self.recipe.augment(self.train.faces[batch].float() / 255, generator)
+            total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
             seen += len(batch)
             if time.perf_counter() - told > _REPORT_EVERY:
                 self._tell(number, seen, total)
@@ -224,12 +257,14 @@ class _Run:
         loss, accuracy = (total / seen).tolist()
         return loss, accuracy
 
-    def _step(self, faces: Tensor, labels: Tensor) -> Tensor:
+    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """One update; returns [sum of losses, number of right answers]."""
         self.schedule.start_step()
+        if self.teacher is not None:
+            targets = self._taught(self.teacher, faces, targets)
         with self._precision():
             logits = self.network(faces).float()
-        losses = cross_entropy(logits, labels, reduction="none", label_smoothing=self.recipe.smoothing)
+        losses = cross_entropy(self._grant(logits), targets, reduction="none", label_smoothing=self.recipe.smoothing)
         losses = losses * self.weights[labels]
         self.optimizer.zero_grad()
         losses.mean().backward()
@@ -238,17 +273,28 @@ class _Run:
             self.average.update_parameters(self.network)
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
 
+    def _grant(self, logits: Tensor) -> Tensor:
+        """Logits and what the loss adds to them for the frequency of the classes."""
+        return logits if self.granted is None else logits + self.granted
+
+    def _taught(self, teacher: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
+        """What to answer, float32 [B, K]: half as the data say, half as the teacher does."""
+        with torch.no_grad(), self._precision():
+            answers = self._grant(teacher(faces).float()).softmax(1)
+        shares = targets if targets.is_floating_point() else one_hot(targets, len(self.classes))
+        return (shares + answers) / 2
+
     def _validate(self) -> tuple[float, float, Tensor]:
         logits = self._answers(self._kept())
-        loss = cross_entropy(logits, self.val_labels).item()
-        accuracy = (logits.argmax(1) == self.val_labels).float().mean().item()
+        loss = cross_entropy(logits, self.val.targets).item()
+        accuracy = (logits.argmax(1) == self.val.labels).float().mean().item()
         return loss, accuracy, logits.softmax(1)
 
     def _answers(self, network: nn.Module) -> Tensor:
         """A network's logits for the validation faces."""
         network.eval()
         with torch.inference_mode():
-            return torch.cat([network(batch.float() / 255) for batch in self.val_faces.split(256)])
+            return torch.cat([network(batch.float() / 255) for batch in self.val.faces.split(256)])
 
     def _collapsed(self, probabilities: Tensor) -> bool:
         """Whether every face gets the same answer; a running mean may say so for a while when its network does not."""
@@ -260,7 +306,7 @@ class _Run:
         """The order of the faces and the generator for augmentation; also seeds dropout."""
         for_order, for_faces, for_dropout = np.random.SeedSequence((self.seed, epoch)).generate_state(3).tolist()
         torch.manual_seed(for_dropout)
-        order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(for_order))
+        order = torch.randperm(len(self.train.labels), generator=torch.Generator().manual_seed(for_order))
         return order.to(self.device), torch.Generator(self.device).manual_seed(for_faces)
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -277,7 +323,7 @@ class _Run:
 
     def _tell(self, epoch: int, seen: int, total: Tensor) -> None:
         loss, accuracy = (total / seen).tolist()
-        self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.labels), loss, accuracy))
+        self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.train.labels), loss, accuracy))
 
     def _collapse(self, epoch: Epoch) -> str:
         _, _, probabilities = self._validate()
@@ -286,6 +332,12 @@ class _Run:
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
             f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
         )
+
+
+def _teacher(model: Model, classes: tuple[str, ...], device: torch.device) -> nn.Module:
+    if model.classes != classes:
+        raise ModelError(f"the teacher names {', '.join(model.classes)}, but the data hold {', '.join(classes)}")
+    return torch_network(model).to(device).eval()
 
 
 def _same_for_all(probabilities: Tensor) -> bool:
@@ -297,10 +349,10 @@ def with_notes(model: Model, **notes: str) -> Model:
     return replace(model, notes={**model.notes, **notes})
 
 
-def _resident(data: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Faces uint8 [N, 1, S, S] and labels int64 [N] on the device."""
-    faces = torch.from_numpy(np.ascontiguousarray(data.images))[:, None]
-    return faces.to(device), torch.from_numpy(data.labels).to(device)
+def _resident(data: Dataset, device: torch.device) -> _Resident:
+    faces = torch.from_numpy(np.ascontiguousarray(data.images))[:, None].to(device)
+    labels = torch.from_numpy(data.labels).to(device)
+    return _Resident(faces, labels, labels if data.shares is None else torch.from_numpy(data.shares).to(device))
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, *, fused: bool) -> torch.optim.Optimizer:

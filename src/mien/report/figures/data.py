@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
 from mien.report.figures.style import (
     FACE,
@@ -20,7 +21,6 @@ from mien.report.figures.style import (
     TITLE,
     bare,
     cells,
-    class_colour,
     name,
     new_figure,
     note,

@@ -1,4 +1,4 @@
-"""One look for all figures, and colours that colour-blind readers can tell apart.
+"""One look for all figures.
 
 Figures are built without pyplot: it keeps every figure in a global list, which leaks, and is not safe in threads.
 """
@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -29,20 +29,8 @@ RIGHT, WRONG = "#00795A", "#C8301A"  # green and red, dark enough to be read as 
 SMALL, TEXT, TITLE = 8.0, 9.0, 11.0  # points
 FACE = 0.95  # inches, the side of a face in a grid
 DPI = 150
-
-# Okabe and Ito's colours (jfly.uni-koeln.de/color), gray for black, in an order that suits the seven expressions.
-_PALETTE = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#808080", "#0072B2", "#56B4E9", "#F0E442")
-_SHADES = (0.0, -0.4, 0.45, -0.65)  # towards black (-1) or white (1), one a round of the palette
+BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#0072B2", "#003A5C"])  # shares, from 0 to 1
 _LETTERS = 15  # of size SMALL, an inch
-
-
-def class_colour(place: int) -> str:
-    """The colour of the class at `place`: the same in every figure."""
-    rounds, base = divmod(place, len(_PALETTE))
-    shade = _SHADES[rounds % len(_SHADES)]
-    end = 1.0 if shade > 0 else 0.0
-    red, green, blue = (part + (end - part) * abs(shade) for part in to_rgb(_PALETTE[base]))
-    return to_hex((red, green, blue))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -1,0 +1,1 @@
+"""Faces in photos, videos and camera pictures, and the expressions they show."""

@@ -1,0 +1,115 @@
+"""What the command line does with photos: which are meant, and the files and lines made of their predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mien import atomic
+from mien.errors import DataError, UsageError
+from mien.pictures import is_image
+from mien.predict.annotate import annotate
+from mien.predict.prediction import Face, Prediction
+from mien.predict.sources import files_of, read_file
+from mien.predict.video import is_video
+
+_COLUMNS = ("source", "x", "y", "width", "height", "emotion", "confidence", "uncertain")
+_WRITTEN = (".jpg", ".jpeg", ".png", ".webp")  # kept; annotated pictures of other kinds become .png
+_WIDEST = 60  # letters of a name
+_BAR = 20  # letters
+_OTHERS = 2  # expressions named beside the likeliest
+
+
+def divide(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The photos and the videos (or cameras) that `paths` mean, those in folders sorted.
+
+    A folder without either stands for itself, so that its error is told in its turn.
+    """
+    photos: list[str] = []
+    videos: list[str] = []
+    for path in paths:
+        for file in [path] if is_video(path) else _inside(path):
+            (videos if is_video(file) else photos).append(file)
+    return photos, videos
+
+
+def _inside(path: str) -> list[str]:
+    try:
+        return [str(file) for file in files_of(path, lambda name: is_image(name) or is_video(name))]
+    except DataError:
+        return [path]
+
+
+def annotated_paths(photos: Sequence[str], target: Path) -> dict[str, Path]:
+    """Where each photo's annotated copy goes: `target`, or, if that has no suffix, a file in the folder `target`.
+
+    Raises UsageError where no picture can be written so, or one would take the place of a photo or of another copy.
+    """
+    if target.suffix:
+        if target.suffix.lower() not in _WRITTEN:
+            raise UsageError(f"{target}: annotated pictures are written as {', '.join(_WRITTEN)}; name it so")
+        if len(photos) > 1:
+            raise UsageError(f"{target}: one file for {len(photos):,} photos; give --annotate a folder")
+        targets = dict.fromkeys(photos, target)
+    else:
+        targets = {photo: target / _copy_name(Path(photo)) for photo in photos}
+    owners: dict[Path, str] = {Path(photo).resolve(): photo for photo in photos}
+    for photo, path in targets.items():
+        if (owner := owners.setdefault(path.resolve(), photo)) != photo or path.resolve() == Path(photo).resolve():
+            raise UsageError(f"{path}: {photo}'s annotated copy would take the place of {owner}'s; give another folder")
+    return targets
+
+
+def _copy_name(photo: Path) -> str:
+    return photo.name if photo.suffix.lower() in _WRITTEN else f"{photo.name}.png"
+
+
+def write_annotated(prediction: Prediction, target: Path) -> None:
+    """Draw a photo's answers into a copy of it; of a photo too large to work with, into one of half its size."""
+    picture = read_file(Path(prediction.source))
+    drawn = annotate(picture.image, [_shrunk(face, picture.scale) for face in prediction.faces])
+    atomic.write_with(target, lambda path: drawn.save(path, quality=92))
+
+
+def _shrunk(face: Face, scale: int) -> Face:
+    x, y, width, height = (value // scale for value in face.box)
+    points = tuple((across / scale, down / scale) for across, down in face.landmarks)
+    return Face((x, y, width, height), points, face.emotion, face.confidence, face.probabilities, face.uncertain)
+
+
+def csv_text(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
+    """A line a face; columns named after the classes hold their probabilities."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *classes])
+    for prediction in predictions:
+        for face in prediction.faces:
+            shares = (f"{share:.4f}" for share in face.probabilities.values())
+            answer = (face.emotion, f"{face.confidence:.4f}", str(face.uncertain).lower())
+            writer.writerow([prediction.source, *face.box, *answer, *shares])
+    return file.getvalue()
+
+
+def name_width(photos: Sequence[str]) -> int:
+    """Letters of the longest name, or what a line has room for."""
+    return min(_WIDEST, max((len(photo) for photo in photos), default=0))
+
+
+def face_lines(prediction: Prediction, width: int) -> list[str]:
+    """A line a face: the photo's name, set in `width` letters, the face's box, and what it shows."""
+    name = prediction.source
+    if len(name) > width:
+        name = f"...{name[3 - width :]}"
+    return [f"{name:<{width}}  {_face_text(face)}" for face in prediction.faces]
+
+
+def _face_text(face: Face) -> str:
+    x, y, width, height = face.box
+    bar = "#" * round(face.confidence * _BAR)
+    others = sorted(face.probabilities.items(), key=lambda item: -item[1])[1 : 1 + _OTHERS]
+    beside = ", ".join(f"{name} {share:.0%}" for name, share in others)
+    doubt = "  (uncertain)" if face.uncertain else ""
+    place = f"{width}x{height} at {x},{y}"
+    return f"{place:>22}  {face.emotion:<9} {face.confidence:>4.0%} {bar:<{_BAR}}  {beside}{doubt}"

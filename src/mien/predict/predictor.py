@@ -1,0 +1,160 @@
+"""From pictures to expressions: find the faces, cut them out, name what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from mien.errors import DataError, UsageError
+from mien.models.files import read_model
+from mien.models.model import Prior, predict_proba
+from mien.pictures import Picture
+from mien.predict.faces import Found, cut_out, find_faces
+from mien.predict.prediction import Box, Face, Point, Prediction
+from mien.predict.sources import Item, Source, items, take_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Crop = Literal["detect", "none"]
+
+_TOGETHER = 64  # faces, or pictures, that go through the network at once
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A face before it is named: its place in the picture (see `Face`), and itself as a gray square uint8 [S, S]."""
+
+    box: Box
+    landmarks: tuple[Point, ...]
+    square: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A picture after its faces were looked for."""
+
+    source: str
+    frame: int | None
+    cuts: Sequence[_Cut]
+    error: str = ""
+
+
+class Predictor:
+    """Finds the faces in pictures and names the expression on each.
+
+    model: "base", "tiny" or "base-fer2013", which come with Mien, or the path of a model file or run folder.
+    prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
+    crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
+    min_confidence: a face below it keeps its likeliest expression and is marked uncertain.
+
+    May be shared between threads. Raises UsageError or ModelError for what cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "base",
+        prior: Prior = "natural",
+        crop: Crop = "detect",
+        min_confidence: float = 0.0,
+    ) -> None:
+        if prior not in get_args(Prior):
+            raise UsageError(f"prior '{prior}': use {' or '.join(get_args(Prior))}")
+        if crop not in get_args(Crop):
+            raise UsageError(f"crop '{crop}': use {' or '.join(get_args(Crop))}")
+        if not 0 <= min_confidence <= 1:
+            raise UsageError(f"min_confidence {min_confidence:g}: a probability lies between 0 and 1")
+        self._model = read_model(model)
+        self._prior: Prior = prior
+        self._crop = crop
+        self.min_confidence = min_confidence
+        self._probabilities([])  # a model that cannot answer so is refused now
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The expressions that the model tells apart."""
+        return self._model.classes
+
+    def __call__(self, pictures: Source | Iterable[Source]) -> list[Prediction]:
+        """One prediction a picture, in order; one that cannot be read has an `error` and no faces.
+
+        pictures: a path, encoded bytes, a PIL image, an array uint8 [H, W] (gray) or [H, W, 3] (RGB), a folder (its
+        pictures, those in folders within too, sorted), or a list of any of these. Raises UsageError for anything else.
+        """
+        return list(self.stream(pictures))
+
+    def stream(self, pictures: Source | Iterable[Source]) -> Iterator[Prediction]:
+        """As a call, but one after the other, with one picture in memory at a time."""
+        waiting: list[_Seen] = []
+        for item in items(pictures):
+            waiting.append(self._see(item))
+            if len(waiting) == _TOGETHER or sum(len(seen.cuts) for seen in waiting) >= _TOGETHER:
+                yield from self._name(waiting)
+                waiting = []
+        yield from self._name(waiting)
+
+    def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:
+        """The faces of a decoded frame, uint8 [H, W, 3] in RGB, of a video."""
+        cuts = self._cuts(take_array(image, source))
+        return self._name([_Seen(source, frame, cuts)])[0]
+
+    def _see(self, item: Item) -> _Seen:
+        try:
+            return _Seen(item.name, None, self._cuts(item.read()))
+        except DataError as error:
+            return _Seen(item.name, None, (), str(error))
+
+    def _cuts(self, picture: Picture) -> list[_Cut]:
+        """The faces of a picture, cut out."""
+        preprocess = self._model.preprocess
+        if self._crop == "none":
+            return [_Cut(_whole(picture), (), preprocess.square(picture.image))]
+        return [
+            _Cut(
+                _box(found, picture),
+                tuple((x, y) for x, y in (found.landmarks * picture.scale).tolist()),
+                preprocess.square(cut_out(picture.image, found.landmarks, preprocess.size)),
+            )
+            for found in find_faces(picture.image)
+        ]
+
+    def _name(self, pictures: Sequence[_Seen]) -> list[Prediction]:
+        """The predictions for pictures; all their faces go through the network together."""
+        answers = iter(self._probabilities([cut.square for seen in pictures for cut in seen.cuts]))
+        return [
+            Prediction(
+                seen.source,
+                seen.frame,
+                tuple(self._face(cut, answer) for cut, answer in zip(seen.cuts, answers, strict=False)),
+                seen.error,
+            )
+            for seen in pictures
+        ]
+
+    def _probabilities(self, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Class probabilities, float32 [N, K], of gray squares."""
+        size = self._model.preprocess.size
+        return predict_proba(self._model, np.array(squares, np.uint8).reshape(-1, size, size), prior=self._prior)
+
+    def _face(self, cut: _Cut, answer: NDArray[np.float32]) -> Face:
+        probabilities = dict(zip(self.classes, answer.tolist(), strict=True))
+        emotion = max(probabilities, key=probabilities.__getitem__)
+        confidence = probabilities[emotion]
+        return Face(cut.box, cut.landmarks, emotion, confidence, probabilities, confidence < self.min_confidence)
+
+
+def _box(found: Found, picture: Picture) -> Box:
+    """A face's box in original pixels, as far as it lies in the picture."""
+    left, top = max(found.box[0], 0), max(found.box[1], 0)
+    right, bottom = min(found.box[2], picture.image.width), min(found.box[3], picture.image.height)
+    x, y, width, height = (round(picture.scale * value) for value in (left, top, right - left, bottom - top))
+    return x, y, width, height
+
+
+def _whole(picture: Picture) -> Box:
+    width, height = picture.image.size
+    return 0, 0, picture.scale * width, picture.scale * height

