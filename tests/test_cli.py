@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import lively
 
 import mien
 from mien.cli import main
@@ -61,7 +62,21 @@ def test_the_whole_way_in_one_folder(drawn: Path, tmp_path: Path, capsys: pytest
     page = Path(capsys.readouterr().out.strip())
     assert page == out / "report.html"
     assert page.stat().st_size > 100_000
-    assert len(list((out / "figures").glob("*.png"))) == 12
+    assert len(list((out / "figures").glob("*.png"))) == 16
+
+
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_a_photo_is_explained(
+    method: str, make_image: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mien.models.files import write_model
+
+    write_model(lively(), tmp_path / "model.safetensors")
+    photo = make_image(tmp_path / "holiday.png", size=200)
+    command = ["explain", str(photo), "--model", str(tmp_path / "model.safetensors"), "--method", method]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert Path(capsys.readouterr().out.strip()) == tmp_path / "out/figures/holiday.png"
+    assert (tmp_path / "out/figures/holiday.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_results_are_json_where_a_program_reads_them(
@@ -97,6 +112,11 @@ def test_results_are_json_where_a_program_reads_them(
         ("evaluate --model text.safetensors --data good", "text.safetensors: not a model file"),
         ("evaluate --model other.safetensors --data good", "names x, y, but good holds a, b"),
         ("report empty", "empty"),
+        ("card empty", "empty: nothing to report here"),
+        ("explain --model other.safetensors", "nothing to explain; give a photo, or --data DATA"),
+        ("explain good/a/0.png --model other.safetensors --data good", "are two things to explain; give one of them"),
+        ("explain nowhere.jpg --model other.safetensors", "nowhere.jpg: cannot be read (No such file or directory)"),
+        ("explain text.zip --model other.safetensors", "text.zip: not a readable image"),
     ],
 )
 def test_bad_input_gets_one_line_and_exit_code_2(

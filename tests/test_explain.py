@@ -1,12 +1,21 @@
-"""Grad-CAM finds what the network was made to look at."""
+"""Heat maps lie where the evidence is, by either method, and the check of them tells learned maps from edges."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import FACES, lively
 
-from mien.explain.gradcam import grad_cam, mean_maps
+from mien.errors import ModelError
+from mien.explain import sanity
+from mien.explain.gradcam import grad_cam
+from mien.explain.heat import Method, choose_method, groups, heat_maps
+from mien.explain.occlusion import occlusion
+from mien.explain.sanity import cascade, likeness, sanity_csv
 from mien.models.architectures import ARCHITECTURES
-from mien.models.model import Model
+from mien.models.files import read_model, write_model
+from mien.models.model import Model, predict_proba
 from mien.models.networks import build
 
 
@@ -25,10 +34,11 @@ def bright_spot_model() -> Model:
     return Model(network.eval(), "classic", ("bright", "dark"))
 
 
-def test_the_map_lies_where_the_evidence_is() -> None:
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_the_map_lies_where_the_evidence_is(method: Method) -> None:
     faces = np.zeros((1, 48, 48), np.uint8)
     faces[0, 4:14, 30:40] = 255
-    (heat,) = grad_cam(bright_spot_model(), faces, np.array([0]))
+    (heat,) = heat_maps(bright_spot_model(), faces, np.array([0]), method)
     y, x = np.unravel_index(heat.argmax(), heat.shape)
     assert 4 <= y < 14
     assert 30 <= x < 40
@@ -49,7 +59,89 @@ def test_maps_are_sound_for_every_network(name: str) -> None:
     assert np.allclose(alone[0], maps[2], atol=1e-4)
 
 
-def test_mean_maps_are_means_by_class() -> None:
-    maps = np.stack([np.full((4, 4), value, np.float32) for value in (0.2, 0.4, 1.0)])
-    means = mean_maps(maps, np.array([0, 0, 2]), 3)
-    assert means[:, 0, 0] == pytest.approx([0.3, 0, 1])
+def test_occlusion_is_the_fall_in_probability_where_the_patch_was() -> None:
+    """A model that knows one corner: only patches over that corner cost anything, and each costs what it hides."""
+    faces = np.full((1, 48, 48), 100, np.uint8)
+    faces[0, :6, :6] = 240
+
+    class Corner:
+        def logits(self, faces: np.ndarray, device: str) -> np.ndarray:
+            bright = faces[:, 0, :6, :6].mean((1, 2))
+            return np.stack([8 * bright, np.zeros_like(bright)], 1)
+
+    model = Model(Corner(), "classic", ("bright", "dark"))
+    (heat,) = occlusion(model, faces, np.array([0]))
+    gray = faces.copy()
+    gray[0, :6, :6] = round(float(faces.mean()))
+    whole, hidden = predict_proba(model, np.concatenate([faces, gray]))[:, 0]
+    assert heat[0, 0] == pytest.approx(whole - hidden, abs=1e-4)  # four patches hide it all
+    assert heat[14:, 14:].max() == pytest.approx(0, abs=1e-6)
+    against = occlusion(model, faces, np.array([1]))[0]
+    assert np.allclose(against, -heat, atol=1e-6)
+
+
+def test_occlusion_of_a_blank_face_is_nothing() -> None:
+    blank = np.full((2, 48, 48), 90, np.uint8)
+    assert np.abs(occlusion(lively(), blank, np.array([0, 1]))).max() < 1e-6
+    assert occlusion(lively(), blank[:0], np.zeros(0, np.int64)).shape == (0, 48, 48)
+
+
+def test_occlusion_needs_only_answers(tmp_path: Path) -> None:
+    """The same maps from torch and from onnxruntime; Grad-CAM is refused with the remedy."""
+    pytest.importorskip("onnxruntime")
+    model = lively()
+    write_model(model, tmp_path / "model.onnx")
+    served = read_model(tmp_path / "model.onnx")
+    targets = predict_proba(model, FACES[:2]).argmax(1)
+    assert choose_method(model, "auto") == "gradcam"
+    assert choose_method(served, "auto") == choose_method(model, "occlusion") == "occlusion"
+    maps = [occlusion(one, FACES[:2], targets) for one in (model, served)]
+    assert np.allclose(*maps, atol=1e-4)
+    with pytest.raises(ModelError, match=r"nor explained by Grad-CAM \(occlusion can\)"):
+        grad_cam(served, FACES[:2], targets)
+
+
+def test_groups_are_the_right_answers_and_the_commonest_confusions() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 2])
+    answers = np.array([0, 1, 1, 1, 0, 2, 2, 0])
+    found = [(group.truth, group.answer, group.members.tolist()) for group in groups(labels, answers, 3, pairs=2)]
+    assert found == [(0, 0, [0]), (1, 1, [3]), (0, 1, [1, 2]), (1, 2, [5, 6])]
+    assert len(groups(labels, answers, 3, pairs=99)) == 6
+
+
+@pytest.mark.parametrize(("method", "count"), [("gradcam", 4), ("occlusion", 2)])
+def test_maps_change_when_the_network_forgets(method: Method, count: int) -> None:
+    """The published check: learned maps are lost with the weights, and the model itself stays as it was."""
+    model = bright_spot_model()
+    faces = np.zeros((count, 48, 48), np.uint8)
+    for place, face in enumerate(faces):
+        face[4 + 8 * place : 14 + 8 * place, 30:40] = 255
+    targets = np.zeros(count, np.int64)
+    before = heat_maps(model, faces, targets, method)
+    stages = cascade(model, faces, targets, method)
+    assert [stage.layer for stage in stages] == ["trained", "head", "dense", "conv 3", "conv 2", "conv 1"]
+    assert stages[0].likeness == pytest.approx(1)
+    assert abs(stages[-1].likeness.mean()) < 0.5
+    assert np.array_equal(heat_maps(model, faces, targets, method), before)
+    again = cascade(model, faces, targets, method)
+    assert all(np.array_equal(one.maps, two.maps) for one, two in zip(stages, again, strict=True))
+    assert sanity_csv(stages).splitlines()[1] == "trained,1.0000,1.0000,1.0000"
+
+
+def test_the_check_finds_maps_that_show_edges_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that never asks the network passes for an explanation, until the weights are shuffled."""
+
+    def edges(model: Model, images: np.ndarray, targets: np.ndarray, method: Method) -> np.ndarray:
+        return np.abs(np.diff(images.astype(np.float32), axis=1, prepend=0))
+
+    monkeypatch.setattr(sanity, "heat_maps", edges)
+    stages = cascade(lively(), FACES[:4], np.zeros(4, np.int64), "gradcam")
+    assert all(stage.likeness == pytest.approx(1) for stage in stages)
+
+
+def test_likeness_is_spearmans() -> None:
+    one = np.array([[[0.0, 1], [2, 3]]])
+    assert likeness(one, np.exp(one)) == pytest.approx(1)
+    assert likeness(one, -one) == pytest.approx(-1)
+    assert likeness(one, one * 0) == pytest.approx(0)
+    assert likeness(one, np.array([[[1.0, 0], [2, 3]]])) == pytest.approx(0.8)

@@ -14,8 +14,11 @@ from PIL import Image
 
 from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
+from mien.evaluate.comparison import Answers, compare
 from mien.evaluate.evaluation import Evaluation
 from mien.evaluate.metrics import score
+from mien.evaluate.robustness import Robustness
+from mien.explain.sanity import Stage
 from mien.report import figures
 from mien.report.figures.style import RIGHT, WRONG
 from mien.train.augment import Augment
@@ -60,9 +63,37 @@ def heatmaps(evaluation: Evaluation) -> Figure:
     return figures.heatmaps(evaluation.faces.images[chosen], maps, titles, evaluation.right[chosen].tolist())
 
 
-def class_heatmaps(classes: tuple[str, ...]) -> Figure:
-    means = np.zeros((len(classes), 48, 48))
-    return figures.class_heatmaps(means, means + 0.3, classes)
+def group_heatmaps(classes: tuple[str, ...]) -> Figure:
+    means = [np.full((48, 48), 0.3)] * len(classes)
+    return figures.group_heatmaps(means, means, [(label, classes[0], 1000) for label in classes])
+
+
+def sanity(classes: tuple[str, ...]) -> Figure:
+    """As many layers as there are classes."""
+    maps, likeness = np.full((5, 48, 48), 0.5), np.linspace(-0.5, 0.5, 5)
+    layers = ["trained", "head", "dense", *(f"conv {k}" for k in range(len(classes), 0, -1))]
+    return figures.sanity(faces_of(5, classes).images, [Stage(layer, maps, likeness) for layer in layers])
+
+
+def photo(classes: tuple[str, ...]) -> Figure:
+    probabilities = np.stack([np.linspace(1, 0, len(classes)), np.full(len(classes), 1 / len(classes))])
+    return figures.photo_heatmaps(faces_of(2, classes).images, np.full((2, 48, 48), 0.5), probabilities, classes)
+
+
+def a_robustness(whole: float = 0.7) -> Robustness:
+    return Robustness(whole, np.linspace(0.7, 0.1, 75).reshape(15, 5))
+
+
+def disagreements(classes: tuple[str, ...], wrong: tuple[int, ...] = (30, 10, 50)) -> Figure:
+    """Models of which each gives the first few faces another wrong answer."""
+    faces = faces_of(60, classes)
+    given = []
+    for model, count in enumerate(wrong):
+        said = np.where(np.arange(60) < count, (faces.labels + 1 + model) % len(classes), faces.labels)
+        said[model * 7] = faces.labels[model * 7]
+        names = [(classes[label], classes[answer]) for label, answer in zip(faces.labels, said, strict=True)]
+        given.append(Answers(f"runs/modern-s{model}/model.safetensors", dict(zip(faces.paths, names, strict=True))))
+    return figures.disagreements(compare(given), faces.images, 0)
 
 
 DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
@@ -76,8 +107,15 @@ DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
     "class_scores": lambda classes: figures.class_scores(an_evaluation(classes).scores),
     "ten_predictions": lambda classes: figures.ten_predictions(an_evaluation(classes), 0),
     "confident_mistakes": lambda classes: figures.confident_mistakes(an_evaluation(classes)),
+    "class_curves": lambda classes: figures.class_curves(an_evaluation(classes)),
+    "reliability": lambda classes: figures.reliability(an_evaluation(classes)),
+    "coverage": lambda classes: figures.coverage(an_evaluation(classes)),
+    "corruptions": lambda classes: figures.corruptions(a_robustness()),
+    "disagreements": lambda classes: disagreements(classes),
     "heatmaps": lambda classes: heatmaps(an_evaluation(classes)),
-    "class_heatmaps": class_heatmaps,
+    "group_heatmaps": group_heatmaps,
+    "sanity": sanity,
+    "photo_heatmaps": photo,
 }
 
 
@@ -185,6 +223,32 @@ def test_mistakes_are_the_surest_ones_in_order() -> None:
 
 def test_heatmaps_are_framed_by_right_and_wrong() -> None:
     assert frames(heatmaps(an_evaluation(SEVEN))) == [WRONG] * 8 + [RIGHT] * 8
+
+
+def test_no_groups_are_said_in_words() -> None:
+    assert "no faces" in texts(figures.group_heatmaps([], [], []))[0].get_text()
+
+
+def test_likeliest_classes_of_a_photo_come_first() -> None:
+    bars = photo(SEVEN).axes[2]
+    assert [label.get_text() for label in bars.get_yticklabels()] == list(SEVEN[:4])
+
+
+def test_models_that_agree_have_no_disagreements() -> None:
+    assert "no face that one model alone names right" in texts(disagreements(TWO, (0, 0)))[0].get_text()
+
+
+def test_coverage_names_what_is_right_at_80_per_cent() -> None:
+    """The 30 wrong answers of 60 are the least sure: of the surest 48, 18 are wrong."""
+    (axes,) = figures.coverage(an_evaluation(SEVEN)).axes
+    assert [text.get_text() for text in axes.texts] == ["62.5 %", "50.0 %"]
+
+
+def test_damage_is_told_in_per_cent_and_shaded_by_what_is_left() -> None:
+    (axes,) = figures.corruptions(a_robustness()).axes
+    assert len(axes.texts) == 75
+    assert (axes.texts[0].get_text(), axes.texts[0].get_color()) == ("70.0", "white")
+    assert (axes.texts[-1].get_text(), axes.texts[-1].get_color()) == ("10.0", "#222222")
 
 
 def test_same_seed_same_picture() -> None:

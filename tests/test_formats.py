@@ -212,7 +212,7 @@ def test_export_writes_every_format(drawn: Path, tmp_path: Path, capsys: pytest.
         ("export m.onnx m.h5", "an .onnx model only predicts"),
         ("export m.safetensors m.pt", "unknown model format '.pt'; use .safetensors, .onnx, .keras or .h5"),
         ("export nowhere.h5 m.onnx", "nowhere.h5: no such model file"),
-        ("explain --model m.onnx --data drawn", "an .onnx model only predicts: it can be neither explained"),
+        ("explain --model m.onnx --data drawn --method gradcam", "nor explained by Grad-CAM (occlusion can)"),
         ("evaluate --model m.onnx --data drawn --device cuda", "an .onnx model runs on the CPU"),
     ],
 )

@@ -9,7 +9,7 @@ import glob
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,9 +20,14 @@ from mien import atomic
 from mien.errors import DataError, MienError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from tqdm import tqdm
 
+    from mien.data.audit import Audit
     from mien.data.dataset import Dataset, Split
+    from mien.evaluate.comparison import Answers
+    from mien.evaluate.suspects import Suspect
     from mien.models.model import Model
     from mien.predict.prediction import Prediction
     from mien.predict.predictor import Predictor
@@ -41,6 +46,7 @@ Labels = Literal["given", "votes"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
+_FACES = 12  # of one photo that are explained
 _words: list[str] = []  # of the command being done
 
 
@@ -54,6 +60,7 @@ def prepare(
     seed: int = 0,
     allow_leaks: Flag[bool] = False,
     skip_bad: Flag[bool] = False,
+    drop: Path | None = None,
     votes: Path | None = None,
     overwrite: Flag[bool] = False,
     json: Flag[bool] = False,
@@ -71,16 +78,19 @@ def prepare(
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
         skip_bad: go on without images and rows that cannot be read, and name them.
+        drop: list of images to leave out, as `mien audit` writes it (drop.csv).
         votes: what people said of the faces, for the manifest: fer2013new.csv, or a CSV of file and one column a class.
         overwrite: replace a division prepared otherwise.
         json: print the result as JSON.
     """
+    from mien.data.drop import read_drop
     from mien.data.prepare import How, plan, write
     from mien.data.sources import open_source
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
-    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, votes)
+    unwanted = read_drop(drop) if drop else ()
+    how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, unwanted, votes)
     check_fractions(how.fractions)
     source = open_source(input_dir)
     _say(f"reading {len(source.entries):,} images of {input_dir}")
@@ -167,6 +177,8 @@ def evaluate(
     votes: Path | None = None,
     prior: Literal["natural", "uniform"] = "natural",
     out: Path | None = None,
+    tta: Literal["none", "flip"] = "none",
+    corruptions: Flag[bool] = False,
     device: str = "cpu",
     json: Flag[bool] = False,
 ) -> None:
@@ -181,45 +193,124 @@ def evaluate(
             where the data were prepared with votes.
         prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
         out: folder for the results; runs/<model>-<split> if not given.
+        tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
+        corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import evaluation_folder, metrics, write_evaluation
-    from mien.models.files import model_digest, model_name
+    from mien.evaluate.evaluation import metrics, with_corruptions, with_flip, write_evaluation
+    from mien.models.files import model_digest
     from mien.report.draw import draw_evaluation
     from mien.report.text import evaluation_text
 
     read = _read(model)
-    faces, split = _part(_open(data, labels, votes), split)
-    evaluation = score(read, faces, name=str(model), data=str(data), split=split, device=device, prior=prior)
-    ruler = "-votes" if labels == "votes" else ""
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
+    parts = _open(data, labels, votes)
+    faces, split = _part(parts, split)
+    origin = {"name": str(model), "data": str(data), "split": split}
+    trained_on = None if split == "train" else parts.train
+    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    if tta == "flip":
+        evaluation = with_flip(evaluation, read, device, prior)
+    if corruptions:
+        evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
+    folder = out or _evaluation_folder(model, split, labels)
     write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
 
 
-def explain(model: ModelPath, data: Data, split: Part = "test", out: Path | None = None) -> None:
-    """Draw where the network looks: Grad-CAM over right and wrong answers, and the mean map of each class.
+def compare(
+    models: tyro.conf.Positional[tuple[Path, ...]],
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    out: Path = RUNS / "compare",
+    device: str = "cpu",
+    json: Flag[bool] = False,
+) -> None:
+    """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
 
     Args:
-        model: model file (.safetensors, .keras, .h5) or run folder.
+        models: two or more of: model file, run folder, name of a shipped model, predictions.csv of any origin.
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
+            for predictions.csv alone, but then no face is drawn.
+        split: the part to compare on; "val" where there is no test part.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes, as for evaluate.
+        out: folder for models.csv, pairs.csv and the picture.
+        device: "cpu" or "cuda".
+        json: print the results as JSON.
+    """
+    from mien.data.votes import with_majority
+    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
+    from mien.evaluate.comparison import compare as compared
+    from mien.report.draw import draw_comparison
+    from mien.report.text import comparison_text
+
+    if len(models) < 2:
+        raise UsageError("nothing to compare; give two or more models or predictions.csv files")
+    tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
+    networks = {path: _read(path) for path in models if path not in tables}
+    if networks and not data:
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+    faces = None
+    if data:
+        faces, split = _part(_open(data, labels, votes), split)
+        faces = with_majority(faces)
+        for table in tables.values():
+            check_same_faces(labels_of(faces, f"{data} ({split})"), table)
+        tables |= _ask(networks, faces, str(data), split, device)
+    comparison = compared([tables[path] for path in models])
+    write_comparison(comparison, out)
+    if faces:
+        draw_comparison(comparison, faces, out)
+    print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    _say(f"tables{' and picture' if faces else ''} are in {out}")
+
+
+def explain(
+    photo: tyro.conf.Positional[Path | None] = None,
+    model: ModelPath = Path("base"),
+    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    split: Part = "test",
+    labels: Labels = "given",
+    votes: Path | None = None,
+    method: Literal["auto", "gradcam", "occlusion"] = "auto",
+    out: Path | None = None,
+) -> None:
+    """Draw where the model looks: on a photo, or on a part of the data, with a check that the maps can be trusted.
+
+    Args:
+        photo: picture to explain, each face in it; or give --data.
+        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         split: the part whose faces are explained; "val" where there is no test part.
-        out: folder whose figures/ receives the pictures; runs/<model>-<split> if not given.
+        labels: "given" by the data, or the "votes" of several people.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
+            where the data were prepared with votes.
+        method: Grad-CAM asks what is inside the network, occlusion only for answers; "auto" takes Grad-CAM where it
+            can, which is not with .onnx.
+        out: folder whose figures/ receives the pictures; runs/<model>-<split>, for a photo runs/explain, if not given.
     """
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import evaluation_folder
-    from mien.models.files import model_digest, model_name
-    from mien.report.draw import draw_heatmaps
+    from mien.report.draw import draw_heatmaps, draw_photo, draw_sanity
 
+    if photo and data:
+        raise UsageError("a photo and --data are two things to explain; give one of them")
     read = _read(model)
-    faces, split = _part(_open(data), split)
-    evaluation = score(read, faces, name=str(model), data=str(data), split=split)
-    folder = out or evaluation_folder(RUNS / f"{model_name(model)}-{split}", model_digest(model))
-    _list(draw_heatmaps(read, evaluation, folder))
+    if photo:
+        _list(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
+    elif data:
+        faces, split = _part(_open(data, labels, votes), split)
+        evaluation = score(read, faces, name=str(model), data=str(data), split=split)
+        folder = out or _evaluation_folder(model, split, labels)
+        _list(draw_heatmaps(read, evaluation, folder, method))
+        _list(draw_sanity(read, evaluation, folder, method))
+    else:
+        raise UsageError("nothing to explain; give a photo, or --data DATA")
 
 
 def predict(
@@ -319,6 +410,47 @@ def export(model: tyro.conf.Positional[Path], file: tyro.conf.Positional[Path]) 
     print(file)
 
 
+def audit(
+    data: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    suspects: Flag[bool] = False,
+    seed: int = 0,
+    device: str = "auto",
+    json: Flag[bool] = False,
+) -> None:
+    """Look for what is wrong with the data: copies, near copies, conflicting labels, pictures without a face.
+
+    Args:
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        out: folder for page, audit.csv, and drop.csv, which `mien prepare --drop` takes; runs/audit if not given.
+        suspects: also look for wrong labels, by training five small networks; takes minutes.
+        seed: draws the folds of the suspects and their training.
+        device: what the suspects are looked for on: "auto", "cpu" or "cuda".
+        json: print the counts as JSON.
+    """
+    from mien.data.audit import audit as look
+    from mien.data.audit import facts
+    from mien.data.sources import open_source
+    from mien.evaluate.suspects import check_cleanlab
+    from mien.report.audit_files import check_folder, write_audit
+    from mien.report.text import audit_text
+    from mien.train.run import free_folder
+
+    folder = out or free_folder(RUNS / "audit")
+    check_folder(folder)
+    if suspects:
+        check_cleanlab()
+    source = open_source(data)
+    _say(f"looking at {len(source.entries):,} images of {data}")
+    seen = look(source)
+    found = _suspects(seen, seed, device) if suspects else None
+    files = write_audit(seen, found, folder, data=str(data), command=_command())
+    counts = facts(seen) | ({} if found is None else {"suspects": len(found)})
+    print(_json(counts) if json else audit_text(counts, str(data)))
+    for file in files:
+        _say(str(file))
+
+
 def report(run: tyro.conf.Positional[Path]) -> None:
     """Write one self-contained HTML page from a run folder or an evaluation folder.
 
@@ -328,6 +460,23 @@ def report(run: tyro.conf.Positional[Path]) -> None:
     from mien.report.page import write_report
 
     print(write_report(run))
+
+
+def card(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None) -> None:
+    """Write a model card: data, training, scores with intervals, uses, limits; all from the folders' own files.
+
+    Args:
+        folders: run and evaluation folders, of one model or of several.
+        out: the Markdown file to write; printed if not given.
+    """
+    from mien.report.card import card as written
+
+    if not folders:
+        raise UsageError("nothing to write a card of; give a run folder or an evaluation folder")
+    text = written(folders)
+    if out:
+        atomic.write_text(out, text)
+    print(out or text)
 
 
 def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int = 0) -> None:
@@ -374,11 +523,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "explain": explain,
     "predict": predict,
     "calibrate": calibrate,
     "export": export,
+    "audit": audit,
     "report": report,
+    "card": card,
     "demo": demo,
     "recipes": recipes,
 }
@@ -508,10 +660,21 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
         write_model(with_notes(result.model, run=str(folder)), save_as)
 
 
-def _bar(what: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
+    """Faces with suspect labels; the training of each fold is shown as it goes."""
+    from mien.evaluate.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
+
+    def on_fold(fold: int) -> Listener:
+        _say(f"fold {fold + 1} of {FOLDS}")
+        return _watch(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
+
+    return find_suspects(seen.faces.labels, cross_probabilities(seen, seed, device, on_fold))
+
+
+def _bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, what, total, unit=" images", unit_scale=True, disable=None, leave=False)
+    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
 
 
 def _watch(recipe: Recipe, faces: int) -> Listener:
@@ -651,6 +814,49 @@ def _part(parts: Split, name: Part) -> tuple[Dataset, Part]:
         _say("there is no test part; scoring val instead")
         name = "val"
     return parts.part(name), name
+
+
+def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
+    """What each network says of the faces."""
+    from mien.evaluate.comparison import answers_of
+    from mien.evaluate.evaluation import evaluate as score
+
+    said = {}
+    for path, read in networks.items():
+        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
+    return said
+
+
+def _evaluation_folder(model: Path, split: str, labels: Labels) -> Path:
+    """Where what is found out about a model goes, unless the user says."""
+    from mien.evaluate.evaluation import evaluation_folder
+    from mien.models.files import model_digest, model_name
+
+    ruler = "-votes" if labels == "votes" else ""
+    return evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
+
+
+def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
+    """The surest faces of a photo as the model gets them, uint8 [N, S, S]; its middle square where none is found."""
+    import numpy as np
+
+    from mien.pictures import read_picture
+    from mien.predict.faces import cut_out, find_faces
+
+    try:
+        with open(photo, "rb") as file:
+            picture = read_picture(file, str(photo)).image
+    except OSError as error:
+        raise UsageError(f"{photo}: cannot be read ({error.strerror}); give a picture") from None
+    preprocess = model.preprocess
+    found = sorted(find_faces(picture), key=lambda face: -face.score)
+    if not found:
+        _say(f"{photo}: no face found; taking its middle square for one")
+        return preprocess.square(picture)[None]
+    if len(found) > _FACES:
+        _say(f"{photo}: {len(found)} faces; explaining the {_FACES} that are surest to be faces")
+    cuts = [cut_out(picture, face.landmarks, preprocess.size) for face in found[:_FACES]]
+    return np.stack([preprocess.square(cut) for cut in cuts])
 
 
 def _list(paths: Iterable[Path]) -> None:

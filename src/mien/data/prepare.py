@@ -18,6 +18,7 @@ import numpy as np
 from mien import atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
 from mien.data.dataset import PARTS, Dataset
+from mien.data.drop import without
 from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
 from mien.data.sources import FRACTIONS, Source, load, load_readable, reader
 from mien.data.split import split_indices
@@ -32,6 +33,7 @@ class How:
     """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`).
 
     allow_leaks: let copies of a face fall into different parts. skip_bad: go on without what cannot be read.
+    drop: names, in the source, of images to leave out.
     votes: file of what people said of the faces, for the manifest.
     """
 
@@ -40,20 +42,26 @@ class How:
     official: bool = False
     allow_leaks: bool = False
     skip_bad: bool = False
+    drop: tuple[str, ...] = ()
     votes: Path | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every image's place, in the source's order, the class names, and what was left out: `<name>: <reason>`."""
+    """Every image's place, in the source's order, the class names, and what was left out.
+
+    skipped: what cannot be read, `<name>: <reason>`. dropped: the names that were to be left out.
+    """
 
     rows: tuple[Row, ...]
     classes: tuple[str, ...]
     skipped: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def plan(source: Source, how: How) -> Plan:
     """Decide where every image of `source` goes; raises UsageError or DataError."""
+    source = without(source, how.drop)
     data, source = load_readable(source) if how.skip_bad else (load(source), source)
     groups = copy_groups(data.images)
     parts = _official_parts(source) if how.official else _drawn_parts(data, groups, how)
@@ -67,7 +75,7 @@ def plan(source: Source, how: How) -> Plan:
             parts, names, source.entries, digests, groups, flags, votes, strict=True
         )
     )
-    return Plan(rows, source.classes, source.problems)
+    return Plan(rows, source.classes, source.problems, how.drop)
 
 
 def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, wrap: Wrap = iter) -> bool:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from mien.data.dataset import Dataset
 from mien.data.votes import with_majority
-from mien.evaluate.metrics import calibration_error
+from mien.evaluate.reliability import calibration_error
 from mien.models.files import check_classes
 from mien.models.model import Model, predict_proba
 

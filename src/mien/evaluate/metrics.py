@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from mien.evaluate.reliability import calibration_error
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BINS = 15
 _Z95 = 1.959963984540054
 
 
@@ -81,15 +82,6 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Expected calibration error (arXiv:1706.04599): mean |confidence - accuracy| over 15 equal bins."""
-    confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, confidence - right, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 def cross_entropy(probabilities: NDArray[np.floating], shares: NDArray[np.floating]) -> float:

@@ -1,1 +1,1 @@
-"""Explanation: where in a face a network looks."""
+"""Explanation: where in a face a model looks, by Grad-CAM or occlusion, and whether such maps can be trusted."""

@@ -31,20 +31,13 @@ def grad_cam(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]
     return np.concatenate(maps) if maps else np.zeros(images.shape, np.float32)
 
 
-def mean_maps(maps: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """Mean map of each class, float32 [K, S, S]; zero for a class without faces."""
-    return np.stack(
-        [maps[labels == k].mean(0) if (labels == k).any() else np.zeros_like(maps[0]) for k in range(classes)]
-    )
-
-
 def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
     network = torch_network(model).cpu().eval()
     kept: list[Tensor] = []
     layer = last_convolution(network)
     handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))
     try:
-        faces = torch.from_numpy(np.ascontiguousarray(images))[:, None].float() / 255
+        faces = torch.from_numpy(model.preprocess.scale(images))
         with torch.enable_grad():
             logits = network(faces.requires_grad_())
             chosen = logits.gather(1, torch.from_numpy(targets)[:, None]).sum()

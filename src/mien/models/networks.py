@@ -85,7 +85,7 @@ def torch_network(model: Model) -> Network:
     """The model's network, for what only torch can do; raises ModelError where another library runs it."""
     if not isinstance(model.network, Network):
         raise ModelError(
-            "an .onnx model only predicts: it can be neither explained nor exported again; "
+            "an .onnx model only predicts: it can be neither exported again nor explained by Grad-CAM (occlusion can); "
             "use the .safetensors file it was made from"
         )
     return model.network

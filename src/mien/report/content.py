@@ -6,6 +6,7 @@ model it names), or a folder that holds figures only.
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from mien.errors import DataError, UsageError
 from mien.evaluate.evaluation import METRICS
 from mien.evaluate.metrics import ClassScore, Scores
 from mien.models.files import MODEL_FILE, model_digest
-from mien.report.words import summary, variations
+from mien.report.words import certainty, summary, variations
 from mien.train.augment import Augment
 from mien.train.run import CONFIG, HISTORY, read_history
 from mien.train.trainer import Epoch
@@ -29,8 +30,18 @@ from mien.train.trainer import Epoch
 FIGURES = "figures"
 DATA_FIGURES = ("class_bars", "class_pies", "faces_per_class", "augmentations", "mean_faces")
 TRAINING_FIGURES = ("learning_curves",)
-RESULT_FIGURES = ("confusion", "class_scores", "ten_predictions", "confident_mistakes")
-HEAT_FIGURES = ("gradcam_predictions", "gradcam_classes")
+RESULT_FIGURES = (
+    "class_scores",
+    "class_curves",
+    "reliability",
+    "coverage",
+    "confusion",
+    "ten_predictions",
+    "confident_mistakes",
+    "corruptions",
+)
+METHODS = ("gradcam", "occlusion")
+HEAT_FIGURES = tuple(f"{method}_{kind}" for method in METHODS for kind in ("predictions", "classes", "sanity"))
 ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
 
 _EVALUATE, _TRAIN = "evaluate the model again", "train again"  # remedies
@@ -44,6 +55,7 @@ _RECIPE_NAMES = {
     "l2": "L2 penalty",
     "smoothing": "label smoothing",
     "average": "running mean of the weights, decay",
+    "keep": "epoch that is kept",
     "augment": "augmentation",
 }
 _RECIPE_VALUES = {
@@ -51,6 +63,8 @@ _RECIPE_VALUES = {
     "sqrt": "square roots of the balanced ones",
     "plateau": "halves the rate after 3 epochs without a new low, stops after 5",
     "onecycle": "one cycle: up for a quarter of the run, then down to zero",
+    "lowest": "the one with the lowest validation loss",
+    "last": "the last",
     "adam": "Adam",
     "sgd": "SGD, Nesterov momentum 0.9",
 }
@@ -69,7 +83,8 @@ class Table:
 class Headline:
     """The result: `right` of `n` faces of the part `split`; accuracy and its 95 % interval as shares.
 
-    commonest, commonest_share: the class that is right most often when it is always answered, and how often.
+    ruler: the labels that count as true. commonest, commonest_share: the class that is right most often when it is
+    always answered, and how often.
     """
 
     right: int
@@ -80,6 +95,7 @@ class Headline:
     split: str
     data: str
     model: str
+    ruler: str
     commonest: str
     commonest_share: float
 
@@ -89,23 +105,28 @@ class ReportData:
     """All that a page shows. What is empty is left out; `commands` names, by section, what would add it.
 
     lead: the page's first sentence where there is no headline. drawn: trained on drawn faces. notices: warnings shown
-    at the top. The mappings are facts, name to value; `figures` holds PNGs, or where they are, by their known names.
-    `made_by` lists the commands that made the folder.
+    at the top. sanity: by method of the heat maps, what the check by shuffled layers gave. The other mappings are
+    facts, name to value; `figures` holds PNGs, or where they are, by their known names. `made_by` lists the commands
+    that made the folder. identity: the same for all folders of one model, whatever file it is in.
     """
 
     title: str
+    identity: tuple[str, ...] = ()
     lead: str = ""
     headline: Headline | None = None
     drawn: bool = False
     notices: tuple[str, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     counts: Table | None = None
+    flaws: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, str] = field(default_factory=dict)
     epochs: Table | None = None
     measures: Mapping[str, str] = field(default_factory=dict)
     per_class: Table | None = None
     confusion: Table | None = None
+    corruptions: Table | None = None
+    sanity: Mapping[str, Table] = field(default_factory=dict)
     summary: tuple[str, ...] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -134,13 +155,15 @@ def collect(folder: Path) -> ReportData:
     with _readable(folder, "train and evaluate again"):
         return ReportData(
             title=_title(config, metrics, folder),
-            lead=_lead(history),
+            identity=_identity(config, metrics, folder),
+            lead=_lead(config, history),
             drawn=_trained_on_drawn(config, metrics),
             notices=tuple(_notices(config, metrics, folder)),
             model=_model(config, metrics, run),
             made_by=tuple(_made_by(config, metrics)),
             commands=_commands(config, metrics, folder),
             figures=figures,
+            sanity=_sanity(folder),
             **training_part,
             **results,
         )
@@ -209,6 +232,7 @@ def _training_part(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[
     return {
         "data": _data_facts(data),
         "counts": _counts(data["counts"], data["classes"]),
+        "flaws": _flaws(data),
         "recipe": _recipe(config["recipe"]),
         "training": _training(config, history),
         "epochs": _epochs(history),
@@ -217,15 +241,25 @@ def _training_part(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[
 
 
 def _data_facts(data: Mapping[str, Any]) -> dict[str, str]:
-    total = sum(sum(part.values()) for part in data["counts"].values())
+    return {"from": data["path"], "division": data["origin"], "images": f"{_total(data):,}"}
+
+
+def _total(data: Mapping[str, Any]) -> int:
+    return sum(sum(part.values()) for part in data["counts"].values())
+
+
+def _flaws(data: Mapping[str, Any]) -> dict[str, str]:
     copies = data["copies"]
-    return {
-        "from": data["path"],
-        "division": data["origin"],
-        "images": f"{total:,}",
-        "images that occur more than once within a part": f"{copies:,} ({_percent(copies / max(total, 1))})",
-        "blank images": f"{data['blank']:,}",
-    }
+    facts = {"images that occur more than once within a part": _counted(copies, _total(data))}
+    for part, number in data.get("also_in_train", {}).items():  # not in what older versions wrote, as "conflicts"
+        facts[f"{part} images that are also in training"] = _counted(number, sum(data["counts"][part].values()))
+    if "conflicts" in data:
+        facts["groups of equal images with different labels"] = f"{data['conflicts']:,}"
+    return facts | {"blank images": f"{data['blank']:,}"}
+
+
+def _counted(number: int, total: int) -> str:
+    return f"{number:,} of {total:,} ({_percent(number / max(total, 1))})"
 
 
 def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Table:
@@ -264,7 +298,7 @@ def _plain(value: Any) -> str:
 def _training(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[str, str]:
     facts = {"seed": str(config["seed"]), "device": str(config["device"])}
     if history:
-        best = min(history, key=lambda epoch: epoch.val_loss)
+        best = _kept(config, history)
         facts["epochs"] = f"{len(history)} ({config.get('ended', 'not ended when this page was written')})"
         reached = f"validation loss {best.val_loss:.3f}, validation accuracy {_percent(best.val_accuracy)}"
         facts["kept"] = f"epoch {best.epoch}: {reached}"
@@ -306,39 +340,67 @@ def _results(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
         split=metrics["split"],
         data=metrics["data"],
         model=metrics["model"],
+        ruler=metrics["ruler"],
         commonest=classes[commonest],
         commonest_share=float(supports[commonest] / scores.n),
     )
     return {
         "headline": headline,
-        "measures": _measures(scores),
-        "per_class": _per_class(scores, classes),
+        "measures": _measures(scores, metrics),
+        "per_class": _per_class(scores, classes, metrics["bootstrap_ci95"]),
         "confusion": _confusion(scores, classes),
+        "corruptions": _corruptions(metrics),
         "summary": tuple(summary(scores, classes)),
     }
 
 
-def _measures(scores: Scores) -> dict[str, str]:
-    low, high = scores.accuracy_ci95
+def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
+    (low, high), sure = scores.accuracy_ci95, metrics["bootstrap_ci95"]
     return {
         "accuracy": f"{_percent(scores.accuracy)} (95 % interval {_percent(low)} to {_percent(high)})",
-        "macro precision": f"{scores.macro_precision:.3f}",
-        "macro recall": f"{scores.macro_recall:.3f}",
-        "macro F1": f"{scores.macro_f1:.3f}",
+        "macro precision": f"{scores.macro_precision:.3f} ({_ends(sure['macro_precision'])})",
+        "macro recall": f"{scores.macro_recall:.3f} ({_ends(sure['macro_recall'])})",
+        "macro F1": f"{scores.macro_f1:.3f} ({_ends(sure['macro_f1'])})",
         "cross-entropy": f"{scores.nll:.3f}",
-        "expected calibration error": f"{scores.ece:.3f}",
+        **certainty(metrics),
         "faces": f"{scores.n:,}",
+        "ruler": metrics["ruler"],
     }
 
 
-def _per_class(scores: Scores, classes: Sequence[str]) -> Table:
+def _per_class(scores: Scores, classes: Sequence[str], sure: Mapping[str, Any]) -> Table:
     rows = [
-        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support:,}")
-        for name, one in ((name, scores.per_class[name]) for name in classes)
+        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", _ends(ends["f1"]), f"{one.support:,}")
+        for name, one, ends in ((name, scores.per_class[name], sure["per_class"][name]) for name in classes)
     ]
     macro = (f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
-    head = ("class", "precision", "recall", "F1", "faces")
-    return Table(head, (*rows, ("mean", *macro, f"{scores.n:,}")), total=True)
+    head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")
+    return Table(head, (*rows, ("mean", *macro, _ends(sure["macro_f1"]), f"{scores.n:,}")), total=True)
+
+
+def _ends(interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{low:.3f} to {high:.3f}"
+
+
+def _corruptions(metrics: Mapping[str, Any]) -> Table | None:
+    if "corruptions" not in metrics:
+        return None
+    damaged = metrics["corruptions"]["accuracy"]
+    strengths = tuple(str(i) for i in range(1, 1 + len(next(iter(damaged.values())))))
+    return Table(("damage", *strengths), tuple((kind, *map(_percent, line)) for kind, line in damaged.items()))
+
+
+def _sanity(folder: Path) -> dict[str, Table]:
+    """By method, the lines of the check of its maps."""
+    paths = {method: folder / f"{method}_sanity.csv" for method in METHODS}
+    return {method: _csv_table(path) for method, path in paths.items() if path.is_file()}
+
+
+def _csv_table(path: Path) -> Table:
+    with open(path, newline="", encoding="utf-8") as file:
+        head, *rows = (tuple(row) for row in csv.reader(file))
+    return Table(tuple(name.replace("_", " ") for name in head), tuple(rows))
 
 
 def _confusion(scores: Scores, classes: Sequence[str]) -> Table:
@@ -354,14 +416,31 @@ def _title(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) 
     return str(metrics["model"]) if metrics else folder.name
 
 
-def _lead(history: Sequence[Epoch]) -> str:
+def _identity(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """What a model's own notes tell of its training; where they tell nothing, the model's name."""
+    if config:
+        return (config["recipe"]["name"], str(config["seed"]), config["data"]["note"])
+    notes = metrics.get("notes", {})
+    told = tuple(notes[key] for key in ("recipe", "seed", "data") if key in notes)
+    return told or (str(metrics.get("model", folder)),)
+
+
+def _lead(config: Mapping[str, Any], history: Sequence[Epoch]) -> str:
     if not history:
         return "The data, before any training."
-    best = min(history, key=lambda epoch: epoch.val_loss)
+    best = _kept(config, history)
     return (
         f"Not evaluated yet. In the epoch that was kept, number {best.epoch}, it named {_percent(best.val_accuracy)} "
-        "of the validation faces right; those faces chose that epoch, so take the figure as a little too good."
+        "of the validation faces right; those faces chose that epoch or the recipe, so take the figure as a little too "
+        "good."
     )
+
+
+def _kept(config: Mapping[str, Any], history: Sequence[Epoch]) -> Epoch:
+    """The epoch whose model the recipe keeps."""
+    if config.get("recipe", {}).get("keep") == "last":  # not in what older versions wrote, which kept the lowest
+        return history[-1]
+    return min(history, key=lambda epoch: epoch.val_loss)
 
 
 def _trained_on_drawn(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:
@@ -372,7 +451,7 @@ def _trained_on_drawn(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> 
 def _notices(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> Iterator[str]:
     if metrics and metrics["split"] != "test":
         part = metrics["split"]
-        seen = {"val": "chose the epoch that was kept", "train": "were trained on"}.get(part, "were used")
+        seen = {"val": "chose the epoch that was kept or the recipe", "train": "were trained on"}.get(part, "were used")
         yield f"The scores are of {part} faces. These {seen}, so the scores are better than new faces would give."
     if metrics and (folder / CONFIG).is_file() and not _same_model(folder, metrics):
         yield f"The scores are those of {metrics['model']}, which is not the model whose training is told here."
@@ -416,6 +495,10 @@ def _commands(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
         "heat": shlex.join(["mien", "explain", "--model", model, *where]),
         "report": shlex.join(["mien", "report", str(folder)]),
     }
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _percent(share: float) -> str:

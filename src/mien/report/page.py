@@ -1,22 +1,27 @@
-"""One self-contained HTML page: pictures and style are inside, and a policy in its head forbids every request."""
+"""One self-contained HTML page: pictures, style and script are inside.
+
+A policy in its head forbids every request, and every script but the page's own, which it knows by its digest.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import struct
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from mien import atomic
 from mien.errors import DataError
+from mien.report import manners
 from mien.report.content import ReportData, collect
 
-__all__ = ["ReportData", "collect", "render", "write_report"]
+__all__ = ["ReportData", "collect", "data_uri", "fill", "render", "write_report"]
 
 REPORT = "report.html"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -41,10 +46,35 @@ def write_report(folder: Path, page: ReportData | None = None) -> Path:
 
 def render(page: ReportData) -> str:
     """The page as HTML; everything that comes from data is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pictures = {name: _picture(source) for name, source in page.figures.items()}
+    return fill("page.html", page=page, pictures=pictures, manners=manners)
+
+
+def fill(template: str, **values: Any) -> str:
+    """A template of this room filled with values; everything that comes from data is escaped."""
+    environment = Environment(
+        loader=FunctionLoader(_part),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"percent": _percent, "tie": _tie}
-    template = environment.from_string((files("mien.report") / "page.html").read_text(encoding="utf-8"))
-    return template.render(page=page, pictures={name: _picture(source) for name, source in page.figures.items()})
+    script = _part("page.js")
+    return environment.get_template(template).render(
+        **values,
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def data_uri(png: bytes) -> Markup:
+    """A PNG as a page holds it."""
+    return Markup("data:image/png;base64,") + base64.b64encode(png).decode()
+
+
+def _part(name: str) -> str:
+    return (files("mien.report") / name).read_text(encoding="utf-8")
 
 
 def _percent(share: float) -> str:
@@ -61,5 +91,4 @@ def _picture(source: Path | bytes) -> Picture:
     if data[:8] != _PNG or len(data) < 24:
         raise DataError(f"{source if isinstance(source, Path) else 'a figure'}: not a PNG picture; draw it again")
     (width,) = struct.unpack(">I", data[16:20])
-    uri = Markup("data:image/png;base64,") + base64.b64encode(data).decode()
-    return Picture(uri, width * _CSS_DPI // _FIGURE_DPI)
+    return Picture(data_uri(data), width * _CSS_DPI // _FIGURE_DPI)

@@ -11,7 +11,9 @@ from mien.data.dataset import PARTS
 from mien.data.prepare import Plan, Row, counts, leaked
 
 if TYPE_CHECKING:
+    from mien.evaluate.bootstrap import Interval, Intervals
     from mien.evaluate.calibration import Calibration
+    from mien.evaluate.comparison import Comparison
     from mien.evaluate.evaluation import Evaluation
     from mien.evaluate.metrics import Scores
     from mien.train.trainer import Epoch, TrainResult
@@ -50,6 +52,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
         "leaked": {part: leaked(rows, part) for part in parts if part != "train"},
         "votes": _votes(rows),
         "skipped": {"count": len(planned.skipped), "names": list(planned.skipped)},
+        "dropped": len(planned.dropped),
     }
 
 
@@ -69,6 +72,7 @@ def preparation_text(facts: dict[str, Any], classes: Sequence[str]) -> str:
         _leak_line(facts),
         *_vote_lines(facts["votes"]),
         *_skipped_lines(facts["skipped"]),
+        *([f"left out, because they are listed to be dropped: {facts['dropped']:,}"] if facts["dropped"] else []),
     ]
     return "\n".join(lines)
 
@@ -97,6 +101,33 @@ def _skipped_lines(skipped: dict[str, Any]) -> list[str]:
     return [f"left out, because they cannot be read: {skipped['count']:,}", *(f"  {name}" for name in skipped["names"])]
 
 
+def audit_text(facts: dict[str, Any], data: str) -> str:
+    """An audit's counts: copies, near copies, pictures without a face, imbalance, suspects if looked for."""
+    copies, near, imbalance = facts["copies"], facts["near_copies"], facts["imbalance"]
+    parts = ", ".join(f"{part} {number:,}" for part, number in facts["images"].items())
+    lines = [
+        f"{data}: {sum(facts['images'].values()):,} images ({parts}), {facts['distinct']:,} distinct",
+        f"copies: {copies['groups']:,} groups with {copies['images']:,} images; "
+        f"{copies['groups_in_several_parts']:,} groups lie in more than one part, "
+        f"{copies['groups_with_conflicting_labels']:,} carry conflicting labels",
+        *_in_train("also in train", copies["also_in_train"], facts["images"]),
+        f"near copies: {near['pairs']:,} pairs, {near['mirrored']:,} mirrored; {near['pairs_in_several_parts']:,} "
+        f"across parts, {near['pairs_with_different_labels']:,} with different labels",
+        *_in_train("near copies in train, but no exact ones", near["nearly_in_train"], facts["images"]),
+        f"blank: {facts['blank']:,}; plain, mostly one gray: {facts['plain']:,}; "
+        f"with a border over a quarter of the picture: {facts['border']:,}",
+        f"imbalance: {imbalance['most']} is {imbalance['ratio']:g} times as frequent as {imbalance['fewest']}",
+    ]
+    if "suspects" in facts:
+        lines.append(f"suspect labels: {facts['suspects']:,}")
+    return "\n".join(lines)
+
+
+def _in_train(what: str, numbers: dict[str, int], images: dict[str, int]) -> list[str]:
+    shares = [f"{number:,} {part} images ({number / images[part]:.1%})" for part, number in numbers.items()]
+    return [f"{what}: {', '.join(shares)}"] if shares else []
+
+
 def epoch_text(epoch: Epoch, epochs: int, *, best: bool = False) -> str:
     """One line an epoch; `best` marks one whose model was saved."""
     return (
@@ -119,8 +150,10 @@ def training_text(result: TrainResult, files: Sequence[Path]) -> str:
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Accuracy with its interval, a line a class, the confusion matrix, and the same in words."""
-    from mien.report.words import summary  # loads torch, which preparing does without
+    """Accuracy with its interval, a line a class, the confusion matrix, the same in words, and how sure all that is."""
+    from mien.evaluate.bootstrap import intervals
+    from mien.evaluate.evaluation import metrics
+    from mien.report.words import certainty, summary  # loads torch, which preparing does without
 
     scores, classes = evaluation.scores, evaluation.faces.classes
     low, high = scores.accuracy_ci95
@@ -129,12 +162,47 @@ def evaluation_text(evaluation: Evaluation) -> str:
             f"{evaluation.model} on {evaluation.data} ({evaluation.split}, n = {scores.n:,})",
             f"accuracy {scores.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})",
             "",
-            _class_table(scores),
+            _class_table(scores, intervals(scores.confusion, classes)),
             "",
             confusion_text(scores, classes),
             "",
             *summary(scores, classes),
-            f"Cross-entropy {scores.nll:.3f}, expected calibration error {scores.ece:.3f}.",
+            "",
+            f"cross-entropy: {scores.nll:.3f}",
+            *(f"{name}: {words}" for name, words in certainty(metrics(evaluation)).items()),
+        ]
+    )
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """The scores of each model and the differences of each pair as Markdown tables, and the latter in words."""
+    from mien.report.words import signed, verdict
+
+    models = [
+        (one.model, _percent(one.accuracy, one.accuracy_ci95), _number(one.macro_f1, one.macro_f1_ci95))
+        for one in comparison.models
+    ]
+    pairs = [
+        (
+            f"{pair.b} less {pair.a}",
+            _gap([signed(value) for value in (pair.accuracy_difference, *pair.accuracy_difference_ci95)]),
+            _gap([f"{value:+.3f}" for value in (pair.macro_f1_difference, *pair.macro_f1_difference_ci95)]),
+            f"{pair.only_b_right:,}",
+            f"{pair.only_a_right:,}",
+            f"{pair.mcnemar_p:.2g}",
+        )
+        for pair in comparison.pairs
+    ]
+    differences = ("difference", "accuracy, points", "macro F1", "only first right", "only second right", "McNemar's p")
+    return "\n".join(
+        [
+            f"{len(comparison.labels):,} faces; 95 % intervals in brackets",
+            "",
+            *_markdown(("model", "accuracy", "macro F1"), models),
+            "",
+            *_markdown(differences, pairs),
+            "",
+            *(verdict(pair) for pair in comparison.pairs),
         ]
     )
 
@@ -156,13 +224,33 @@ def confusion_text(scores: Scores, classes: Sequence[str]) -> str:
     return table(["true \\ predicted", *classes], rows)
 
 
-def _class_table(scores: Scores) -> str:
+def _class_table(scores: Scores, sure: Intervals) -> str:
+    ends = sure.per_class
     rows = [
-        [name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support:,}"]
+        [name, f"{one.precision:.3f}", f"{one.recall:.3f}", _number(one.f1, ends[name].f1), f"{one.support:,}"]
         for name, one in scores.per_class.items()
     ]
-    macro = [f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1)]
-    return table(["class", "precision", "recall", "F1", "support"], [*rows, ["macro", *macro, f"{scores.n:,}"]])
+    macro = [f"{scores.macro_precision:.3f}", f"{scores.macro_recall:.3f}", _number(scores.macro_f1, sure.macro_f1)]
+    head = ["class", "precision", "recall", "F1 (95 % interval)", "support"]
+    return table(head, [*rows, ["macro", *macro, f"{scores.n:,}"]])
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def _number(value: float, ends: Interval) -> str:
+    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+
+
+def _percent(value: float, ends: Interval) -> str:
+    return f"{value * 100:.1f} % ({ends[0] * 100:.1f} to {ends[1] * 100:.1f})"
+
+
+def _gap(values: Sequence[str]) -> str:
+    """A difference and the ends of its interval, with a true minus sign."""
+    return "{} ({} to {})".format(*values).replace("-", "\u2212")
 
 
 def _groups_in_several_parts(copies: Sequence[Row]) -> int:

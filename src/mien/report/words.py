@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+from mien.evaluate.comparison import Pair
 from mien.evaluate.metrics import Scores, wilson
 from mien.train.augment import Augment
 
+_CHANCE = 0.05
 _FEW = 100  # faces; the figures of a class with fewer are uncertain by ten points or more
 _PAIRS = 3
 _NAMED = 4  # classes in the middle that are listed one by one
@@ -40,6 +42,44 @@ def summary(scores: Scores, classes: Sequence[str]) -> list[str]:
     return sentences
 
 
+def certainty(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What `metrics.json` says beyond the plain scores, name to words: how sure they are, and how they would change."""
+    low, high = metrics["ece_if_calibrated_95"]
+    sure = metrics["at_80_coverage"]
+    facts = {
+        "expected calibration error": f"{metrics['ece']:.3f}; a perfectly calibrated model would show "
+        f"{metrics['ece_if_calibrated']:.3f} ({low:.3f} to {high:.3f}) on so many faces",
+        "accuracy at 80 % coverage": f"{_with_interval(sure)} of the {sure['n']:,} surest answers, "
+        "the others left to a person",
+    }
+    if "without_copies" in metrics:
+        facts["less faces also in training"] = _less(metrics["without_copies"])
+    if "tta_flip" in metrics:
+        facts["with each face also mirrored"] = _short(metrics["tta_flip"])
+    if "corruptions" in metrics:
+        left = metrics["corruptions"]["mean_relative_accuracy"]
+        facts["on damaged faces"] = f"{_share(left)} of that accuracy, on the mean of 15 kinds in 5 strengths"
+    return facts
+
+
+def verdict(pair: Pair) -> str:
+    """Whether two models can be told apart, in a sentence."""
+    sign = -1 if pair.accuracy_difference < 0 else 1
+    better, worse = (pair.b, pair.a)[::sign]
+    low, high = sorted(sign * end for end in pair.accuracy_difference_ci95)
+    gap = (
+        f"{signed(sign * pair.accuracy_difference)} points ({signed(low)} to {signed(high)}), p = {pair.mcnemar_p:.2g}"
+    )
+    if pair.mcnemar_p >= _CHANCE:
+        return f"{better} and {worse} cannot be told apart by their accuracy on these faces: {gap}."
+    return f"{better} is right more often than {worse}, and hardly by chance: {gap}."
+
+
+def signed(share: float) -> str:
+    """A difference of shares in points, with its sign: `+0.8`."""
+    return f"{share * 100:+.1f}".replace("-", "\u2212")
+
+
 def variations(augment: Augment) -> str:
     """What augmentation varies, and how far, in one line."""
     low, high = augment.brightness
@@ -63,6 +103,25 @@ def confusions(scores: Scores, classes: Sequence[str]) -> list[Confusion]:
         if i != j and scores.confusion[i, j]
     ]
     return sorted(pairs, key=lambda pair: -wilson(pair.count, pair.support)[0])
+
+
+def _less(metrics: Mapping[str, Any]) -> str:
+    if not metrics["copies"]:
+        return "the same: no face here is also in training"
+    return f"{_short(metrics)}; {metrics['copies']:,} faces left out"
+
+
+def _short(metrics: Mapping[str, Any]) -> str:
+    return f"accuracy {_with_interval(metrics)}, macro F1 {metrics['macro_f1']:.3f}"
+
+
+def _with_interval(metrics: Mapping[str, Any]) -> str:
+    low, high = metrics["accuracy_ci95"]
+    return f"{_share(metrics['accuracy'])} ({_share(low)} to {_share(high)})"
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.1f} %"
 
 
 def _f1(scores: Scores, name: str) -> float:

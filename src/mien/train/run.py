@@ -18,10 +18,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mien import __version__, atomic
-from mien.data.copies import blank, copy_groups, group_sizes
+from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
 from mien.data.dataset import Dataset, Split
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
@@ -167,8 +168,21 @@ def describe(split: Split, path: str) -> dict[str, Any]:
         "counts": {name: dict(zip(split.classes, part.counts().tolist(), strict=True)) for name, part in parts.items()},
         "copies": sum(int((size > 1).sum()) for size in sizes.values()),
         "blank": sum(int(blank(part.images).sum()) for part in parts.values()),
+        "conflicts": _conflicts(list(parts.values())),
+        "also_in_train": {name: _also_in(split.train, part) for name, part in parts.items() if name != "train"},
         "sha256": {name: part.digest() for name, part in parts.items()},
     }
+
+
+def _also_in(train: Dataset, part: Dataset) -> int:
+    return int(shared_with(part.images, train.images).sum())
+
+
+def _conflicts(parts: Sequence[Dataset]) -> int:
+    """The groups of copies, over all parts, whose faces do not all carry the same label."""
+    groups = copy_groups(np.concatenate([part.images for part in parts]))
+    labels = np.concatenate([part.labels for part in parts])
+    return len(np.unique(groups[conflicting(groups, labels)]))
 
 
 def data_note(split: Split, path: str) -> str:

@@ -3,30 +3,41 @@
     data          class_bars, class_pies, augmentations, faces_per_class, mean_faces
     training      learning_curves
     evaluation    confusion, class_scores, ten_predictions, confident_mistakes
-    explanation   heatmaps, class_heatmaps
+    scores        class_curves, reliability, coverage, corruptions
+    comparison    disagreements
+    explanation   heatmaps, group_heatmaps, sanity, photo_heatmaps
     style         colours, frames and fonts, stated once
 
 Each function takes plain data and returns a matplotlib Figure; `save` writes it as PNG.
 """
 
+from mien.report.figures.comparison import disagreements
 from mien.report.figures.data import augmentations, class_bars, class_pies, faces_per_class, mean_faces
 from mien.report.figures.evaluation import class_scores, confident_mistakes, confusion, ten_predictions
-from mien.report.figures.explanation import class_heatmaps, heatmaps
+from mien.report.figures.explanation import group_heatmaps, heatmaps, photo_heatmaps, sanity
+from mien.report.figures.scores import class_curves, corruptions, coverage, reliability
 from mien.report.figures.style import save
 from mien.report.figures.training import learning_curves
 
 __all__ = [
     "augmentations",
     "class_bars",
-    "class_heatmaps",
+    "class_curves",
     "class_pies",
     "class_scores",
     "confident_mistakes",
     "confusion",
+    "corruptions",
+    "coverage",
+    "disagreements",
     "faces_per_class",
+    "group_heatmaps",
     "heatmaps",
     "learning_curves",
     "mean_faces",
+    "photo_heatmaps",
+    "reliability",
+    "sanity",
     "save",
     "ten_predictions",
 ]

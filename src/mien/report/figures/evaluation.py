@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mien.colours import class_colour
 from mien.evaluate.metrics import Scores
 from mien.report.figures.style import (
+    BLUES,
     FACE,
     FAINT,
     INK,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from mien.evaluate.evaluation import Evaluation
 
-_BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#0072B2", "#003A5C"])
 _FEW = 10  # classes; with more, cells and letters of the confusion matrix shrink
 _MISTAKES = 24
 _MARKERS = {"precision": "o", "recall": "s", "F1": "d"}
@@ -52,7 +51,7 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
     cell, size = (0.8, TEXT) if len(classes) <= _FEW else (0.42, 5.5)
     figure = new_figure(len(classes) * cell + 1.3, len(classes) * cell + 1.2)
     axes = figure.subplots()
-    axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, aspect="equal")
+    axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1, aspect="equal")
     for (row, column), share in np.ndenumerate(shares):
         empty = "0" if len(classes) <= _FEW else ""
         text = f"{share:.0%}\n{counts[row, column]:,}".replace("%", " %") if counts[row, column] else empty

@@ -1,4 +1,4 @@
-"""Where the network looks: heat maps laid over faces."""
+"""Where a model looks: heat maps laid over faces, and whether they can be trusted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from mien.colours import class_colour
 from mien.report.figures.style import (
     INK,
+    MUTED,
+    SMALL,
     TEXT,
     bare,
     cells,
@@ -18,6 +21,8 @@ from mien.report.figures.style import (
     name,
     new_figure,
     note,
+    percent,
+    plain,
     sentence,
     show_face,
     verdict,
@@ -27,8 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from mien.explain.sanity import Stage
+
 _SIDE = 1.25  # inches, a face
 _HEAT = "inferno"
+_EXAMPLES = 3  # faces shown beside the check
+_LIKELIEST = 4  # classes named for a face of a photo
 _READ_AS = "the brighter and yellower, the more a place speaks for the answer"
 
 
@@ -40,7 +49,7 @@ def heatmaps(
 ) -> Figure:
     """Each face beside itself under its heat map, framed in green where the answer was right, in red where not.
 
-    faces: [N, S, S]; maps: [N, S, S] in [0, 1]; titles: what was answered.
+    faces: [N, S, S]; maps: [N, S, S], each scaled to its own maximum; titles: what was answered.
     """
     if not len(faces):
         return sentence("There are no faces to explain.")
@@ -59,25 +68,103 @@ def heatmaps(
     return figure
 
 
-def class_heatmaps(
-    faces_mean: NDArray[np.integer] | NDArray[np.floating], maps_mean: NDArray[np.floating], classes: Sequence[str]
+def group_heatmaps(
+    faces_mean: Sequence[NDArray[np.floating]],
+    maps_mean: Sequence[NDArray[np.floating]],
+    titles: Sequence[tuple[str, str, int]],
 ) -> Figure:
-    """The mean face of each class under the mean of its heat maps; each map scaled to its own maximum.
+    """The mean face of each group under the mean of its heat maps; each map scaled to its own maximum.
 
-    faces_mean: [K, S, S], 0 to 255; maps_mean: [K, S, S].
+    faces_mean: [S, S] a group, 0 to 255; maps_mean: [S, S] a group; titles: its label, answer and number of faces.
     """
-    columns = min(len(classes), 7)
-    figure = new_figure(columns * 1.3, -(-len(classes) // columns) * 1.55 + 0.25)
-    grid = cells(figure, len(classes), columns)
-    for axes, face, heat, label in zip(grid, faces_mean, maps_mean, classes, strict=True):
-        _overlay(axes, face, heat / max(float(heat.max()), 1e-12))
-        axes.set_title(name(label), fontsize=TEXT, color=INK)
+    if not titles:
+        return sentence("There are no faces to explain.")
+    columns = min(len(titles), 6)
+    figure = new_figure(max(columns, 3) * 1.55, -(-len(titles) // columns) * 1.95 + 0.25)
+    grid = cells(figure, len(titles), columns)
+    for axes, face, heat, (truth, answer, count) in zip(grid, faces_mean, maps_mean, titles, strict=True):
+        _overlay(axes, face, heat)
+        right = truth == answer
+        title = f"{name(truth)}\n→ {name(answer)} {mark(right)}\nn = {count:,}"
+        axes.set_title(title, fontsize=SMALL, color=verdict(right))
     note(figure, _READ_AS)
     return figure
 
 
+def sanity(faces: NDArray[np.uint8], stages: Sequence[Stage]) -> Figure:
+    """A few faces and their maps while the layers are shuffled from the top, and how alike the maps remain.
+
+    faces: [N, S, S], those of the stages' maps; the first few are shown.
+    """
+    shown = min(_EXAMPLES, len(faces))
+    columns = len(stages) + 1
+    figure = new_figure(max(6.0, columns * 1.0), shown * 1.0 + 2.6)
+    grid = figure.add_gridspec(shown + 1, columns, height_ratios=[*[1.0] * shown, 1.7])
+    for row in range(shown):
+        face = figure.add_subplot(grid[row, 0])
+        show_face(face, faces[row])
+        for column, stage in enumerate(stages, start=1):
+            axes = figure.add_subplot(grid[row, column])
+            _overlay(axes, faces[row], stage.maps[row])
+            if row == 0:
+                axes.set_title(stage.layer, fontsize=SMALL, color=INK)
+    _likeness(figure.add_subplot(grid[shown, 1:]), stages)
+    note(
+        figure,
+        "shuffled: the layers from the head down to the one named; bars: the middle four fifths of the faces",
+    )
+    return figure
+
+
+def photo_heatmaps(
+    faces: NDArray[np.uint8],
+    maps: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
+    classes: Sequence[str],
+) -> Figure:
+    """Each face of a photo as the model gets it, the same under its heat map, and the likeliest classes.
+
+    faces: [N, S, S]; maps: [N, S, S]; probabilities: [N, K].
+    """
+    figure = new_figure(6.6, len(faces) * 2.1 + 0.3)
+    grid = figure.add_gridspec(len(faces), 3, width_ratios=(1, 1, 1.1))
+    for row, (face, heat, shares) in enumerate(zip(faces, maps, probabilities, strict=True)):
+        plain_face, heated, bars = (figure.add_subplot(grid[row, column]) for column in range(3))
+        show_face(plain_face, face)
+        _overlay(heated, face, heat)
+        _bars(bars, shares, classes)
+    note(figure, _READ_AS)
+    return figure
+
+
+def _bars(axes: Axes, shares: NDArray[np.floating], classes: Sequence[str]) -> None:
+    """The likeliest classes, the likeliest first, with their probabilities."""
+    places = np.argsort(-shares, kind="stable")[:_LIKELIEST]
+    axes.barh(range(len(places)), shares[places], color=[class_colour(int(k)) for k in places])
+    for line, k in enumerate(places):
+        axes.text(float(shares[k]) + 0.03, line, percent(float(shares[k])), va="center", fontsize=SMALL, color=INK)
+    axes.set(xlim=(0, 1.35), ylim=(len(places) - 0.5, -0.5))
+    bare(axes)
+    axes.set_yticks(range(len(places)), [name(classes[k]) for k in places], fontsize=SMALL, color=INK)
+    axes.tick_params(length=0)
+
+
+def _likeness(axes: Axes, stages: Sequence[Stage]) -> None:
+    """The mean rank correlation of each stage, and the span of the middle 80 % of the faces."""
+    places = range(len(stages))
+    low, high = np.array([np.percentile(stage.likeness, (10, 90)) for stage in stages]).T
+    axes.vlines(places, low, high, color=MUTED, alpha=0.4, linewidth=5)
+    axes.plot(places, [stage.likeness.mean() for stage in stages], color=INK, marker="o")
+    plain(axes)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(-1.05, 1.1), yticks=(-1, 0, 1))
+    axes.set_xticks([])
+    axes.set_ylabel("rank correlation\nwith the first map", fontsize=SMALL, color=INK)
+
+
 def _overlay(axes: Axes, face: NDArray[np.integer] | NDArray[np.floating], heat: NDArray[np.floating]) -> None:
-    """A face with heat [S, S] in [0, 1] over it: where there is none the face shows through."""
+    """A face with heat [S, S] over it, scaled to its maximum: where there is none the face shows through."""
     show_face(axes, face)
-    axes.imshow(heat, cmap=_HEAT, vmin=0, vmax=1, alpha=np.clip(0.75 * heat, 0, 1), interpolation="bilinear")
+    heat = heat.clip(0) / max(float(heat.max()), 1e-12)
+    axes.imshow(heat, cmap=_HEAT, vmin=0, vmax=1, alpha=0.75 * heat, interpolation="bilinear")
     bare(axes)

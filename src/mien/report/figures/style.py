@@ -11,6 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -28,6 +29,7 @@ RIGHT, WRONG = "#00795A", "#C8301A"  # green and red, dark enough to be read as 
 SMALL, TEXT, TITLE = 8.0, 9.0, 11.0  # points
 FACE = 0.95  # inches, the side of a face in a grid
 DPI = 150
+BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#0072B2", "#003A5C"])  # shares, from 0 to 1
 _LETTERS = 15  # of size SMALL, an inch
 
 

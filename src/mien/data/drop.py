@@ -1,0 +1,55 @@
+"""Lists of images to leave out, as `mien audit` writes them and `mien prepare --drop` takes them: `drop.csv`.
+
+A table with a column `path`, an image's name in the source; other columns, such as `reason`, are for people.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mien.data.layout import class_names
+from mien.data.sources import Source
+from mien.errors import DataError, UsageError
+
+DROP = "drop.csv"
+_NAME = "path"
+
+
+def drop_text(reasons: Iterable[tuple[str, str]]) -> str:
+    """The list of (name, reason)."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([_NAME, "reason"])
+    rows.writerows(reasons)
+    return text.getvalue()
+
+
+def read_drop(path: Path) -> tuple[str, ...]:
+    """The names listed in `path`, each once; raises UsageError if it is not there, DataError if it is no such list."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            if _NAME not in (rows.fieldnames or ()):
+                raise DataError(f"{path}: has no column '{_NAME}'; give a list as mien audit writes it ({DROP})")
+            return tuple(dict.fromkeys(row[_NAME] or "" for row in rows))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error}); give a list of mien audit") from None
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{path}: not a table ({error}); give a list as mien audit writes it ({DROP})") from None
+
+
+def without(source: Source, names: Iterable[str]) -> Source:
+    """`source` less the images called `names`; raises DataError where it has no image of such a name."""
+    unwanted = set(names)
+    unknown = sorted(unwanted - {entry.name for entry in source.entries})
+    if unknown:
+        raise DataError(
+            f"{source.path}: has no image '{unknown[0]}' to drop ({len(unknown):,} of {len(unwanted):,} listed names "
+            "are unknown); give the list that mien audit wrote for this very source"
+        )
+    entries = tuple(entry for entry in source.entries if entry.name not in unwanted)
+    return replace(source, entries=entries, classes=class_names(source.path, entries))

@@ -1,0 +1,105 @@
+"""Intervals by resampling: how far scores move when other faces of the same kind are drawn (Efron 1979).
+
+Faces that share label and answers are alike to every score here, so a resample draws anew how many there are of each
+sort, not which faces. Faces count as independent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+
+_RESAMPLES = 2000
+_SEED = 0
+_ENDS = (2.5, 97.5)  # percentiles
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Scores of R sets of faces: accuracy [R]; precision, recall, f1 [R, K], nan where a set lacks the class."""
+
+    accuracy: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassIntervals:
+    """95 % intervals of one class's scores."""
+
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """95 % intervals (low, high) of what `mien.evaluate.metrics.Scores` holds."""
+
+    accuracy: Interval
+    macro_precision: Interval
+    macro_recall: Interval
+    macro_f1: Interval
+    per_class: dict[str, ClassIntervals]
+
+
+def intervals(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> Intervals:
+    """Intervals from a confusion matrix, int64 [K, K], rows true, columns predicted.
+
+    They are the 2.5th and 97.5th percentile of 2,000 resamples; 0 to 1 for a class without faces.
+    """
+    truth, answer = confusion.nonzero()
+    drawn = rates(resample(confusion[truth, answer]), truth, answer, len(classes))
+    per_class = {
+        name: ClassIntervals(interval(drawn.precision[:, k]), interval(drawn.recall[:, k]), interval(drawn.f1[:, k]))
+        for k, name in enumerate(classes)
+    }
+    return Intervals(
+        accuracy=interval(drawn.accuracy),
+        macro_precision=interval(macro_mean(drawn.precision)),
+        macro_recall=interval(macro_mean(drawn.recall)),
+        macro_f1=interval(macro_mean(drawn.f1)),
+        per_class=per_class,
+    )
+
+
+def resample(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Faces of each sort in 2,000 resamples, int64 [2000, C], of a set that holds `counts` [C] of them."""
+    n = counts.sum()
+    return np.random.default_rng(_SEED).multinomial(n, counts / n, _RESAMPLES)
+
+
+def rates(counts: NDArray[np.int64], truth: NDArray[np.int64], answer: NDArray[np.int64], classes: int) -> Rates:
+    """Scores of R sets of faces: `counts` [R, C] of each sort, whose label and answer are `truth` and `answer` [C]."""
+    faces, right, every = counts.astype(np.float64), truth == answer, np.eye(classes)
+    hits = faces[:, right] @ every[truth[right]]
+    labelled, named = faces @ every[truth], faces @ every[answer]
+    present = np.where(labelled > 0, 1, np.nan)
+    return Rates(
+        accuracy=hits.sum(1) / faces.sum(1),
+        precision=present * hits / np.maximum(named, 1),
+        recall=present * hits / np.maximum(labelled, 1),
+        f1=present * 2 * hits / np.maximum(labelled + named, 1),
+    )
+
+
+def macro_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean [R] over the classes that are there, of `values` [R, K]."""
+    return np.nanmean(values, axis=1)
+
+
+def interval(values: NDArray[np.float64]) -> Interval:
+    """The middle 95 % of resampled values [R]; 0 to 1 where none is a number."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0, 1.0
+    low, high = np.percentile(known, _ENDS)
+    return float(low), float(high)

@@ -1,0 +1,228 @@
+"""Models on the same faces: how far apart they are, and whether that may be chance."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from mien import atomic
+from mien.data.dataset import Dataset
+from mien.errors import DataError
+from mien.evaluate.bootstrap import Interval, interval, macro_mean, rates, resample
+from mien.evaluate.evaluation import Evaluation
+from mien.evaluate.metrics import wilson
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODELS = "models.csv"
+PAIRS = "pairs.csv"
+_COLUMNS = ("path", "label", "predicted")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model said: by the path of each face, its label and the answer, as names."""
+
+    name: str
+    by_path: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """One model's scores and their 95 % intervals (Wilson's for the accuracy, bootstrap for the macro F1)."""
+
+    model: str
+    accuracy: float
+    accuracy_ci95: Interval
+    macro_f1: float
+    macro_f1_ci95: Interval
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What model `b` has over model `a`: differences b - a with 95 % intervals from resampled faces.
+
+    only_a_right, only_b_right: faces that one names right and the other does not. mcnemar_p: how often such
+    unequal numbers, or more unequal ones, come about where both models are right equally often (exact, two-sided).
+    """
+
+    a: str
+    b: str
+    accuracy_difference: float
+    accuracy_difference_ci95: Interval
+    macro_f1_difference: float
+    macro_f1_difference_ci95: Interval
+    only_a_right: int
+    only_b_right: int
+    mcnemar_p: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """M models on the same N faces: labels int64 [N], answers int64 [M, N], both places in `classes`."""
+
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    answers: NDArray[np.int64]
+    models: tuple[ModelScore, ...]
+    pairs: tuple[Pair, ...]
+
+
+def answers_of(evaluation: Evaluation) -> Answers:
+    """The answers of a model that was just evaluated."""
+    names = np.array(evaluation.faces.classes)
+    said = zip(names[evaluation.faces.labels].tolist(), names[evaluation.predicted].tolist(), strict=True)
+    return Answers(evaluation.model, dict(zip(evaluation.faces.paths, said, strict=True)))
+
+
+def labels_of(faces: Dataset, name: str) -> Answers:
+    """The labels of `faces` in the form of answers, to hold others' against."""
+    labels = [faces.classes[label] for label in faces.labels]
+    return Answers(name, dict(zip(faces.paths, zip(labels, labels, strict=True), strict=True)))
+
+
+def read_answers(path: Path) -> Answers:
+    """The answers in a `predictions.csv`, ours or anyone's; raises DataError where they cannot be used."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path}: has no column '{missing[0]}'; expected path,label,predicted")
+            return Answers(str(path), _by_path(path, rows))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; mien evaluate writes a predictions.csv") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a table of predictions ({error}); expected path,label,predicted") from None
+
+
+def check_same_faces(first: Answers, other: Answers) -> None:
+    """Raise DataError unless both are about the same faces under the same labels."""
+    missing, more = first.by_path.keys() - other.by_path.keys(), other.by_path.keys() - first.by_path.keys()
+    if missing or more:
+        examples = " or ".join(f"'{min(paths)}'" for paths in (missing, more) if paths)
+        raise DataError(
+            f"{other.name}: lacks {len(missing):,} of the faces of {first.name} and has {len(more):,} others "
+            f"(such as {examples}); compare answers for the same part of the same data"
+        )
+    differ = [path for path, (label, _) in first.by_path.items() if other.by_path[path][0] != label]
+    if differ:
+        raise DataError(
+            f"{other.name}: labels {len(differ):,} faces otherwise than {first.name} (such as '{differ[0]}'); "
+            "score both by the same labels"
+        )
+
+
+def compare(given: Sequence[Answers]) -> Comparison:
+    """Compare at least two models; their faces are joined by path.
+
+    Raises DataError where they did not answer for the same faces, or the same labels.
+    """
+    first = given[0]
+    for other in given[1:]:
+        check_same_faces(first, other)
+    names = {name for one in given for pair in one.by_path.values() for name in pair}
+    classes = tuple(sorted(names))
+    place = {name: k for k, name in enumerate(classes)}
+    paths = tuple(first.by_path)
+    labels = np.array([place[first.by_path[path][0]] for path in paths])
+    answers = np.array([[place[one.by_path[path][1]] for path in paths] for one in given])
+    models = tuple(_model_score(one.name, labels, said, len(classes)) for one, said in zip(given, answers, strict=True))
+    pairs = tuple(
+        _pair(given[i].name, given[j].name, labels, answers[[i, j]], len(classes))
+        for i, j in combinations(range(len(given)), 2)
+    )
+    return Comparison(classes, paths, labels, answers, models, pairs)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided p of McNemar's test (1947): of the faces that one model alone names right, half each?"""
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+
+
+def comparison_facts(comparison: Comparison) -> dict[str, Any]:
+    """The results as plain values."""
+    return {
+        "n": len(comparison.labels),
+        "models": [asdict(one) for one in comparison.models],
+        "pairs": [asdict(pair) for pair in comparison.pairs],
+    }
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write `models.csv` and `pairs.csv`, the fields of ModelScore and Pair."""
+    facts = comparison_facts(comparison)
+    for file, rows in ((MODELS, facts["models"]), (PAIRS, facts["pairs"])):
+        atomic.write_text(folder / file, _csv([_flat(row) for row in rows]))
+
+
+def _by_path(path: Path, rows: Iterable[dict[str, str | None]]) -> dict[str, tuple[str, str]]:
+    said: dict[str, tuple[str, str]] = {}
+    for number, row in enumerate(rows, 1):
+        face, label, answer = (row[name] for name in _COLUMNS)
+        if not (face and label and answer):
+            raise DataError(f"{path}, row {number}: path, label or predicted is empty; each row needs all three")
+        if face in said:
+            raise DataError(f"{path}, row {number}: {face} occurs twice; list each face once")
+        said[face] = label, answer
+    if not said:
+        raise DataError(f"{path}: lists no predictions; evaluate the model again")
+    return said
+
+
+def _model_score(name: str, labels: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> ModelScore:
+    (truth, answer), counts = np.unique(np.stack([labels, said]), axis=1, return_counts=True)
+    here, drawn = (rates(sets, truth, answer, classes) for sets in (counts[None], resample(counts)))
+    right = int((labels == said).sum())
+    macro = float(macro_mean(here.f1)[0])
+    return ModelScore(name, right / len(labels), wilson(right, len(labels)), macro, interval(macro_mean(drawn.f1)))
+
+
+def _pair(a: str, b: str, labels: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> Pair:
+    """The differences of two models' answers, int64 [2, N]."""
+    (truth, *answers), counts = np.unique(np.vstack([labels, said]), axis=1, return_counts=True)
+    accuracy, macro = [], []
+    for sets in (counts[None], resample(counts)):
+        first, second = (rates(sets, truth, answer, classes) for answer in answers)
+        accuracy.append(second.accuracy - first.accuracy)
+        macro.append(macro_mean(second.f1) - macro_mean(first.f1))
+    a_right, b_right = said == labels
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    return Pair(
+        a=a,
+        b=b,
+        accuracy_difference=float(accuracy[0][0]),
+        accuracy_difference_ci95=interval(accuracy[1]),
+        macro_f1_difference=float(macro[0][0]),
+        macro_f1_difference_ci95=interval(macro[1]),
+        only_a_right=only_a,
+        only_b_right=only_b,
+        mcnemar_p=mcnemar(only_a, only_b),
+    )
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """An interval as two columns, `_low` and `_high`."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        ends = zip((f"{key}_low", f"{key}_high"), value, strict=True) if isinstance(value, tuple) else [(key, value)]
+        flat |= {name: f"{one:.6g}" if isinstance(one, float) else one for name, one in ends}
+    return flat
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    lines = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,100 @@
+"""What an audit leaves in its folder: `audit.csv`, `drop.csv` and the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien import atomic
+from mien.data.audit import UNDIVIDED, Audit
+from mien.data.drop import DROP, drop_text
+from mien.data.near import Near
+from mien.errors import UsageError
+from mien.report.audit_page import audit_page
+
+if TYPE_CHECKING:
+    from mien.evaluate.suspects import Suspect
+
+AUDIT, PAGE = "audit.csv", "audit.html"
+
+_HEAD = (
+    "path", "part", "label", "kinds", "group", "near", "bits", "likeness", "mirrored", "suggested", "score",
+)  # fmt: skip
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UsageError where an audit lies there already."""
+    if (folder / AUDIT).exists():
+        raise UsageError(f"{folder}: holds an audit already; choose another folder, or remove {folder / AUDIT}")
+
+
+def write_audit(
+    seen: Audit, suspects: Sequence[Suspect] | None, folder: Path, *, data: str, command: str
+) -> tuple[Path, ...]:
+    """Write page, list and table into `folder`; returns their paths. suspects: None where nobody looked for them."""
+    texts = {
+        PAGE: audit_page(seen, suspects, data=data, command=command, folder=folder),
+        DROP: drop_text(to_drop(seen, suspects or ())),
+        AUDIT: audit_text(seen, suspects or ()),
+    }
+    for name, text in texts.items():
+        atomic.write_bytes(folder / name, text.encode("utf-8", "replace"))
+    return tuple(folder / name for name in texts)
+
+
+def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
+    """A table with one row an image that has something about it, in the source's order.
+
+    kinds: `blank`, `plain`, `border`, `copy`, `conflict`, `near`, `suspect`, joined by `;`. group: shared by exact
+    copies. near: its closest near copy; bits, likeness, mirrored: how close. suggested, score: of a suspect.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_HEAD)
+    suspected = {suspect.place: suspect for suspect in suspects}
+    closest = _closest(seen)
+    for i, name in enumerate(seen.names):
+        pair, suspect = closest.get(int(seen.groups[i])), suspected.get(i)
+        kinds = _kinds(seen, i) + ["near"] * (pair is not None) + ["suspect"] * (suspect is not None)
+        if kinds:
+            label = seen.faces.classes[seen.faces.labels[i]]
+            start = (name, seen.parts[i], label, ";".join(kinds), seen.groups[i])
+            rows.writerow((*start, *_near_cells(seen, i, pair), *_suspect_cells(seen, suspect)))
+    return text.getvalue()
+
+
+def to_drop(seen: Audit, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
+    """Name and reason of each image that training does better without: blank, in conflict with a copy, or suspect.
+
+    Val and test images are left alone: a score on fewer of them could be compared with nobody's.
+    """
+    reasons = {suspect.place: "suspect" for suspect in suspects}
+    reasons |= {i: kind for i in range(len(seen.names)) for kind in ("conflict", "blank") if getattr(seen, kind)[i]}
+    return [(seen.names[i], reasons[i]) for i in sorted(reasons) if seen.parts[i] in ("train", UNDIVIDED)]
+
+
+def _kinds(seen: Audit, i: int) -> list[str]:
+    return [kind for kind in ("blank", "plain", "border", "copy", "conflict") if getattr(seen, kind)[i]]
+
+
+def _closest(seen: Audit) -> dict[int, Near]:
+    """The closest pair of each group that has any."""
+    closest: dict[int, Near] = {}
+    for pair in seen.near:  # the closest first
+        for place in (pair.first, pair.second):
+            closest.setdefault(int(seen.groups[place]), pair)
+    return closest
+
+
+def _near_cells(seen: Audit, i: int, pair: Near | None) -> tuple[object, ...]:
+    if pair is None:
+        return ("",) * 4
+    other = pair.second if seen.groups[i] == seen.groups[pair.first] else pair.first
+    return seen.names[other], pair.bits, f"{pair.likeness:.4f}", "yes" if pair.mirrored else "no"
+
+
+def _suspect_cells(seen: Audit, suspect: Suspect | None) -> tuple[str, str]:
+    return (seen.faces.classes[suspect.suggested], f"{suspect.score:.6f}") if suspect else ("", "")

@@ -1,0 +1,152 @@
+"""The page of an audit: what is wrong with the data, shown on the images themselves.
+
+Each image lies in the page as it is, 48 pixels a side, beside words that flow with the width of the screen.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from mien.data.audit import UNDIVIDED, Audit, facts
+from mien.data.drop import DROP
+from mien.data.near import LEAST_LIKENESS, MOST_BITS, Near
+from mien.report.content import Table
+from mien.report.page import data_uri, fill
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.evaluate.suspects import Suspect
+
+_SHOWN = 24  # tiles a gallery
+_SUSPECTS = 96
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pictures side by side, and the lines below them."""
+
+    pictures: tuple[Markup, ...]
+    lines: tuple[str, ...]
+
+
+def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, command: str, folder: Path) -> str:
+    """The page as HTML."""
+    return fill(
+        "audit.html",
+        data=data,
+        facts=facts(seen),
+        copies=_copy_facts(facts(seen)),
+        near=_near_facts(facts(seen)),
+        counts=_counts(facts(seen)),
+        conflicts=_group_tiles(seen, seen.conflict),
+        leaks=_group_tiles(seen, seen.across() & ~seen.conflict),
+        least_alike=_near_tiles(seen, seen.near[::-1][:_SHOWN]),
+        contradicting=_near_tiles(seen, [*filter(seen.near_conflict, seen.near)]),
+        plain=_tiles(seen, np.flatnonzero(seen.plain)),
+        border=_tiles(seen, np.flatnonzero(seen.border & ~seen.plain)),
+        suspects=None if suspects is None else [_suspect_tile(seen, suspect) for suspect in suspects[:_SUSPECTS]],
+        suspected=len(suspects or ()),
+        limits={"bits": MOST_BITS, "likeness": LEAST_LIKENESS},
+        command=command,
+        remedy=shlex.join(
+            ["mien", "prepare", "--input_dir", data, "--output_dir", "DIR", "--drop", str(folder / DROP)]
+        ),
+    )
+
+
+def _copy_facts(counts: dict[str, Any]) -> dict[str, str]:
+    copies = counts["copies"]
+    return {
+        "distinct images": f"{counts['distinct']:,} of {sum(counts['images'].values()):,}",
+        "groups of copies": f"{copies['groups']:,}, with {copies['images']:,} images",
+        "groups that lie in more than one part": f"{copies['groups_in_several_parts']:,}",
+        "groups whose copies carry different labels": f"{copies['groups_with_conflicting_labels']:,}",
+    } | _shares(counts, copies["also_in_train"], "images that are also in train")
+
+
+def _near_facts(counts: dict[str, Any]) -> dict[str, str]:
+    near = counts["near_copies"]
+    return {
+        "pairs": f"{near['pairs']:,}, {near['mirrored']:,} of them mirrored",
+        "pairs across parts": f"{near['pairs_in_several_parts']:,}",
+        "pairs with different labels": f"{near['pairs_with_different_labels']:,}",
+    } | _shares(counts, near["nearly_in_train"], "images with a near copy in train, but no exact one")
+
+
+def _shares(counts: dict[str, Any], numbers: dict[str, int], what: str) -> dict[str, str]:
+    return {
+        f"{part} {what}": f"{number:,} ({number / counts['images'][part] * 100:.1f} %)"
+        for part, number in numbers.items()
+    }
+
+
+def _counts(counts: dict[str, Any]) -> Table:
+    """Images by class and part."""
+    by_part, total = counts["classes"], sum(counts["images"].values())
+    rows = []
+    for label in next(iter(by_part.values())):
+        numbers = [by_part[part][label] for part in by_part]
+        rows.append((label, *(f"{number:,}" for number in numbers), f"{sum(numbers) / total * 100:.1f} %"))
+    sums = [f"{number:,}" for number in counts["images"].values()]
+    return Table(("class", *by_part, "share"), (*rows, ("all", *sums, "100 %")), total=True)
+
+
+def _group_tiles(seen: Audit, marked: NDArray[np.bool_]) -> list[Tile]:
+    """A tile a group of copies: its picture, and where it lies under which label."""
+    groups = np.unique(seen.groups[marked])
+    groups = groups[_spread(len(groups))]
+    members = [np.flatnonzero(seen.groups == group).tolist() for group in groups]
+    return [Tile((_picture(seen, mine[0]),), _distinct(_where(seen, i) for i in mine)) for mine in members]
+
+
+def _near_tiles(seen: Audit, pairs: Sequence[Near]) -> list[Tile]:
+    return [_near_tile(seen, pair) for pair in pairs[_spread(len(pairs))]]
+
+
+def _near_tile(seen: Audit, pair: Near) -> Tile:
+    kind = ", mirrored" if pair.mirrored else ""
+    lines = _distinct((_where(seen, pair.first), _where(seen, pair.second)))
+    return Tile(
+        (_picture(seen, pair.first), _picture(seen, pair.second)), (*lines, f"likeness {pair.likeness:.3f}{kind}")
+    )
+
+
+def _tiles(seen: Audit, places: NDArray[np.int64]) -> list[Tile]:
+    return [Tile((_picture(seen, i),), (_where(seen, i),)) for i in places[_spread(len(places))].tolist()]
+
+
+def _suspect_tile(seen: Audit, suspect: Suspect) -> Tile:
+    given, suggested = seen.faces.labels[suspect.place], suspect.suggested
+    lines = f"given {seen.faces.classes[given]}", f"→ {seen.faces.classes[suggested]}?"
+    return Tile((_picture(seen, suspect.place),), lines)
+
+
+def _where(seen: Audit, i: int) -> str:
+    """Label and part of an image."""
+    label, part = seen.faces.classes[seen.faces.labels[i]], seen.parts[i]
+    return label if part == UNDIVIDED else f"{label} ({part})"
+
+
+def _spread(count: int) -> slice:
+    """As many of `count` things as a gallery shows, evenly spread."""
+    return slice(None, None, max(1, -(-count // _SHOWN)))
+
+
+def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(lines))
+
+
+def _picture(seen: Audit, i: int) -> Markup:
+    file = io.BytesIO()
+    Image.fromarray(seen.faces.images[i]).save(file, "PNG", optimize=True)
+    return data_uri(file.getvalue())

@@ -1,0 +1,87 @@
+"""A model card in Markdown, written from what training and evaluation left in their folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from mien.report import manners
+from mien.report.content import ReportData, Table, collect
+from mien.report.manners import Remark
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """What a card says of one model. training: a page that tells of its training, empty if there is none.
+
+    about: facts of the model itself. results: a page for each evaluation. commands: what made it all.
+    """
+
+    name: str
+    about: Mapping[str, str]
+    training: ReportData
+    results: tuple[ReportData, ...]
+    commands: tuple[str, ...]
+
+
+def card(folders: Iterable[Path]) -> str:
+    """The card of the models whose run and evaluation folders are given, as Markdown, in the order of the folders.
+
+    Folders belong to one model if recipe, seed and data are the same. Raises DataError where a folder holds nothing to
+    report, or damaged files.
+    """
+    pages = [collect(folder) for folder in folders]
+    first = [page.identity for page in pages]
+    pages.sort(key=lambda page: first.index(page.identity))
+    models = [_model_part(list(group)) for _, group in groupby(pages, lambda page: page.identity)]
+    environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["line"] = _line
+    template = environment.from_string((files("mien.report") / "card.md").read_text(encoding="utf-8"))
+    text = template.render(models=models, manners=manners, facts=_facts, table=_table, remarks=_remarks)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _model_part(pages: Sequence[ReportData]) -> ModelPart:
+    results = tuple(page for page in pages if page.headline)
+    bare = [page.headline.model for page in results if page.headline and _is_bare(page.headline.model)]
+    about: dict[str, str] = {}
+    for page in [*results, *pages]:
+        about = {**page.model, **about}
+    return ModelPart(
+        name=bare[0] if bare else pages[0].title,
+        about=about,
+        training=next((page for page in pages if page.counts), pages[0]),
+        results=results,
+        commands=tuple(dict.fromkeys(command for page in pages for command in page.made_by)),
+    )
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a model goes by a name instead of a path: it comes with Mien."""
+    return Path(name).parts == (name,) and not Path(name).suffix
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return _table(Table(("", ""), tuple(facts.items())))
+
+
+def _table(table: Table) -> str:
+    """A table with its first column set left and the others right; facts, whose head is empty, are all set left."""
+    aligned = ["---", *(["---:"] if any(table.head) else ["---"]) * (len(table.head) - 1)]
+    lines = [map(_line, table.head), aligned, *(map(_line, row) for row in table.rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _remarks(remarks: Iterable[Remark]) -> str:
+    return "\n".join(f"- **{remark.head}** {remark.text}" for remark in remarks)
+
+
+def _line(text: str) -> str:
+    """Text from the data in one line that Markdown shows as it is: as no HTML, and within one cell of a table."""
+    return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,68 @@
+"""On which faces models disagree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mien.report.figures.style import (
+    FACE,
+    INK,
+    SMALL,
+    TEXT,
+    mark,
+    name,
+    new_figure,
+    note,
+    sentence,
+    show_face,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mien.evaluate.comparison import Comparison
+
+_SHOWN = 7  # faces a row
+
+
+def disagreements(comparison: Comparison, images: NDArray[np.uint8], seed: int) -> Figure:
+    """For each model faces that it alone names right, and faces that all name wrong but not alike, drawn from `seed`.
+
+    images: uint8 [N, S, S], in the order of the comparison's faces. Models are numbered in their order.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [(title, rng.permutation(faces)[:_SHOWN]) for title, faces in _groups(comparison) if len(faces)]
+    if not groups:
+        return sentence("There is no face that one model alone names right, and none that they mistake differently.")
+    height = FACE + 0.16 * len(comparison.models) + 0.6
+    figure = new_figure(_SHOWN * 1.4, len(groups) * height + 0.5)
+    for row, (title, chosen) in zip(figure.subfigures(len(groups), 1, squeeze=False).flat, groups, strict=True):
+        row.suptitle(title, fontsize=TEXT, color=INK, x=0.01, ha="left", weight="bold")
+        row_of_axes = row.subplots(1, _SHOWN)
+        for axes in row_of_axes:
+            axes.set_axis_off()
+        for axes, i in zip(row_of_axes, chosen, strict=False):
+            show_face(axes, images[i])
+            axes.set_title(_said(comparison, int(i)), fontsize=SMALL, color=INK, linespacing=1.15)
+    note(figure, "; ".join(f"{m}: {name(one.model, 60)}" for m, one in enumerate(comparison.models, 1)))
+    return figure
+
+
+def _groups(comparison: Comparison) -> list[tuple[str, NDArray[np.int64]]]:
+    """Titles, and the places of the faces that belong below them."""
+    right = comparison.answers == comparison.labels
+    alone = right & (right.sum(0) == 1)
+    groups = [(f"only model {m} is right", np.flatnonzero(mine)) for m, mine in enumerate(alone, 1)]
+    apart = ~right.any(0) & (comparison.answers != comparison.answers[0]).any(0)
+    groups.append(("all are wrong, not all alike", np.flatnonzero(apart)))
+    return [(f"{title}: {len(faces):,} faces", faces) for title, faces in groups]
+
+
+def _said(comparison: Comparison, i: int) -> str:
+    """The label of a face, and each model's answer, a line each."""
+    classes, label = comparison.classes, comparison.labels[i]
+    answers = [f"{mark(k == label)} {m}: {name(classes[k])}" for m, k in enumerate(comparison.answers[:, i], 1)]
+    return "\n".join([f"label: {name(classes[label])}", *answers])
