@@ -420,7 +420,7 @@ def export(
         write_model(read_model(model), file)
     else:
         check_int8_suffix(file)
-        noted = with_notes(read_model(model), int8=f"ranges of training faces of {data}")
+        noted = with_notes(read_model(model), int8=f"ranges of training faces of {data.name}")
         write_int8(noted, file, _open(data).train.images)
     print(file)
 

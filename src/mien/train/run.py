@@ -186,10 +186,13 @@ def _conflicts(parts: Sequence[Dataset]) -> int:
 
 
 def data_note(split: Split, path: str) -> str:
-    """Where the faces come from, in one line; drawn faces are named as such."""
+    """Where the faces come from, in one line; drawn faces are named as such.
+
+    It travels in model files, which are passed on: of the path, only the last name.
+    """
     drawn = sum(name.rsplit("/", 1)[-1].startswith("drawn_") for name in split.train.paths)
     kind = "drawn faces, not photographs; " if drawn else ""
-    return f"{kind}{path}: {split.origin}"
+    return f"{kind}{path}: {split.origin}".replace(path, Path(path).name or path)
 
 
 def versions() -> dict[str, str]:
