@@ -25,7 +25,8 @@ from typing import NoReturn
 BENCH = Path(__file__).resolve().parent
 SOURCE = BENCH.parent / "src"
 KERAS_NEEDS = ("tensorflow==2.21.0", "keras==3.15.1", "scipy", "pillow")
-CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what decides the speed of training on a CPU
+FER_NEEDS = ("fer==25.10.3",)
+CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")  # what decides the speed on a CPU
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def alternate(first: Side, second: Side, rounds: int, number: str) -> list[Round
     return readings
 
 
-def print_machine(packages: Sequence[str], readings: Sequence[Round]) -> None:
+def print_machine(packages: Sequence[str], readings: Sequence[Sequence[Reading]]) -> None:
     """CPU, cores, load and versions: a figure without them means nothing."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     model, features = _cpu()

@@ -22,6 +22,7 @@ def main() -> None:
     """Ask the model once, print the table."""
     from mien.data.sources import open_data
     from mien.data.votes import join_split, with_majority
+    from mien.evaluate.calibration import softmax
     from mien.evaluate.metrics import score
     from mien.models.files import read_model
     from mien.models.model import predict_proba
@@ -40,7 +41,7 @@ def main() -> None:
     print(f"n = {len(faces):,}\n\n| share taken out | accuracy | macro F1 | recall of disgust, fear |")
     print("| --- | ---: | ---: | ---: |")
     for share in SHARES:
-        scores = score(answers - (share - taken) * frequency, faces.labels, faces.classes)
+        scores = score(softmax(answers - (share - taken) * frequency), faces.labels, faces.classes)
         rare = ", ".join(f"{scores.per_class[name].recall:.0%}" for name in ("disgust", "fear"))
         name = f"{share:g} (as trained)" if share == taken else f"{share:g}"
         print(f"| {name} | {scores.accuracy:.1%} | {scores.macro_f1:.3f} | {rare} |")

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from common import BENCH, fail, own_environment, say
+from common import BENCH, FER_NEEDS, fail, own_environment, say
 
-FER_NEEDS = ("fer==25.10.3",)
 MIEN_NEEDS = (str(BENCH.parent),)
 FER_CALL = """
 import sys, cv2

@@ -264,7 +264,7 @@ def test_an_audit_is_not_overwritten(clean: Path, tmp_path: Path, capsys: pytest
 
 def test_the_page_asks_for_nothing_and_escapes_everything(seen: Audit) -> None:
     page = audit_page(seen, (), data="<script>alert(1)</script>", command="mien audit", folder=Path("x"))
-    assert "<script" not in page
+    assert page.count("<script") == 1, "the page's own"
     assert "default-src 'none'" in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert not re.search(r"url\(|@import|https?://", page)

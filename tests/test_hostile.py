@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import lively
+from conftest import FACES, lively
 
 from mien.errors import ModelError
-from mien.models.files import read_model, write_model
+from mien.models.files import read_model, write_int8, write_model
 from mien.models.networks import torch_network
 
 SUFFIXES = (".safetensors", ".onnx", ".keras", ".h5")
@@ -37,6 +37,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for weight in torch_network(model).parameters():
                 weight.data.mul_(factor)
             write_model(model, folder / f"{name}{suffix}")
+            if suffix == ".onnx":
+                write_int8(model, folder / f"{name}-int8.onnx", FACES)
     return folder
 
 
@@ -371,12 +373,14 @@ def read_damaged(files: Path, suffix: str, count: int, seed: int, tmp_path: Path
     assert outcomes["refused"] > count / 4
 
 
-@pytest.mark.parametrize(("suffix", "count"), [(".safetensors", 125), (".onnx", 125), (".keras", 25), (".h5", 25)])
+@pytest.mark.parametrize(
+    ("suffix", "count"), [(".safetensors", 125), (".onnx", 125), ("-int8.onnx", 125), (".keras", 25), (".h5", 25)]
+)
 def test_damaged_files_give_a_model_or_an_error(suffix: str, count: int, files: Path, tmp_path: Path) -> None:
     read_damaged(files, suffix, count, 0, tmp_path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [*SUFFIXES, "-int8.onnx"])
 def test_ten_thousand_damaged_files_give_a_model_or_an_error(suffix: str, files: Path, tmp_path: Path) -> None:
     read_damaged(files, suffix, 10_000, 1, tmp_path, "fork")

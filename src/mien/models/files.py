@@ -1,7 +1,7 @@
 """Model files. The suffix picks the format, here and nowhere else.
 
 .safetensors    native: weights, and class names, preprocessing, temperature and provenance in the header
-.onnx           for prediction alone, without torch; the same header in its metadata
+.onnx           for prediction alone, without torch, in float32 or int8; the same header in its metadata
 .keras, .h5     the classic network as Keras writes and reads it
 
 A bare name is a model that comes with Mien, unless a run folder of that name is at hand.
@@ -15,11 +15,15 @@ from __future__ import annotations
 import hashlib
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien import atomic
 from mien.errors import ModelError, UsageError
 from mien.models.model import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MODEL_FILE = "model.safetensors"
 _MOST_BYTES = 64 << 20  # the classic network with Adam's state: 7.5 MB
@@ -70,6 +74,13 @@ def write_model(model: Model, path: str | Path) -> None:
     atomic.write_with(path, lambda temporary: writer.write(model, temporary))
 
 
+def write_int8(model: Model, path: str | Path, faces: NDArray[np.uint8]) -> None:
+    """Write `model` to an `.onnx` file in int8, with the ranges of training faces, uint8 [N, 48, 48]."""
+    path = Path(path)
+    check_int8_suffix(path)
+    atomic.write_with(path, lambda temporary: _module("onnx_file").write_int8(model, temporary, faces))
+
+
 def model_digest(path: Path) -> str:
     """SHA-256 of a model file, or of the one in a run folder."""
     return hashlib.sha256(_file(path).read_bytes()).hexdigest()
@@ -84,6 +95,12 @@ def model_name(path: Path) -> str:
 def check_suffix(path: Path) -> None:
     """Raise UsageError unless a model file may be called `path`."""
     _format(path)
+
+
+def check_int8_suffix(path: Path) -> None:
+    """Raise UsageError unless a model in int8 may be called `path`."""
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(f"{path}: only .onnx files hold models in int8; leave out --int8, or give an .onnx file")
 
 
 def check_classes(model: Model, classes: tuple[str, ...], model_name: str, data_name: str) -> None:
