@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 from traitlets.config import Config
 
 from mien.cli import COMMANDS
@@ -53,10 +54,12 @@ def test_the_classic_five_lines(desk: Path) -> None:
     assert "95 % interval" in printed[-1]
 
 
-def test_the_python_example(desk: Path) -> None:
-    (example,) = (block for language, block in BLOCKS if language == "python")
-    low, high = ast.literal_eval(python(desk, "-c", example))
+def test_the_python_examples(desk: Path) -> None:
+    predicting, training = (block for language, block in BLOCKS if language == "python")
+    low, high = ast.literal_eval(python(desk, "-c", training))
     assert 0 <= low < high <= 1
+    Image.fromarray(pytest.importorskip("skimage.data").astronaut()).save(desk / "photo.jpg")
+    assert re.fullmatch(r"\(\d+, \d+, \d+, \d+\) happy 0\.\d+\n", python(desk, "-c", predicting))
 
 
 def test_every_command_is_described() -> None:
