@@ -220,6 +220,6 @@ def mutated_in_a_process(count: int, gigabytes: float) -> subprocess.CompletedPr
     "count", [400, pytest.param(5000, marks=pytest.mark.long)], ids=["sample", "whole"]
 )  # fmt: skip
 def test_mutated_images_give_a_square_or_our_error(count: int) -> None:
-    done = mutated_in_a_process(count, gigabytes=1.2)
+    done = mutated_in_a_process(count, gigabytes=1.5)
     assert (done.returncode, done.stderr) == (0, "")
     assert count * 0.1 < int(done.stdout) < count * 0.9, "both outcomes must occur"

@@ -251,7 +251,7 @@ def test_export_writes_int8(drawn: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert main(["export", str(model), str(file), "--int8", "--data", str(drawn)]) == 0
     assert capsys.readouterr().out == f"{file}\n"
     read = read_model(file)
-    assert dict(read.notes) == {"recipe": "none", "int8": f"ranges of training faces of {drawn}"}
+    assert dict(read.notes) == {"recipe": "none", "int8": f"ranges of training faces of {drawn.name}"}
     assert read.classes == lively().classes
 
 
