@@ -1,10 +1,11 @@
 """What finding, aligning and cutting out cost beside a bare crop: faces of FER-2013 pasted into larger scenes.
 
-    python bench/whole_path.py --data data/archive.zip --model base
+    python bench/whole_path.py --data data/archive.zip --votes fer2013new.csv --model base
+    python bench/whole_path.py --data data/archive.zip --model base-fer2013
 
 Each face is enlarged to the size given, its surroundings made of its own blurred edge, turned by up to 20 degrees,
 lit otherwise, and pasted at a random place of a scene of soft blotches. The same faces as bare crops are the mark. In
-"whole path" a face that is not found counts as wrong. FER-2013's own labels, val part.
+"whole path" a face that is not found counts as wrong. Val part; the majority of votes, or FER-2013's own labels.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from PIL import Image, ImageFilter
 from mien import Predictor
 from mien.data.dataset import Dataset
 from mien.data.sources import open_data
+from mien.data.votes import join_split, with_majority
 from mien.predict.prediction import Face
 
 SCENE = (640, 480)
@@ -30,12 +32,14 @@ GAMMA, GAIN = (0.7, 1.4), (0.7, 1.2)
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--data", type=Path, default=Path("data/archive.zip"), help="FER-2013")
+    flags.add_argument("--votes", type=Path, help="fer2013new.csv or ferplus.csv; FER-2013's labels if not given")
     flags.add_argument("--model", default="base")
     flags.add_argument("--count", type=int, default=500, help="number of faces, drawn at random")
     flags.add_argument("--seed", type=int, default=0)
     flags.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="side of the face in pixels")
     args = flags.parse_args()
-    val = open_data(args.data).val
+    split = open_data(args.data)
+    val = with_majority(join_split(args.votes, split)[0].val) if args.votes else split.val
     rng = np.random.default_rng(args.seed)
     faces = val.subset(rng.choice(len(val), min(args.count, len(val)), replace=False))
     bare = bare_answers(args.model, faces)
