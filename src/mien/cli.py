@@ -530,7 +530,7 @@ def recipes() -> None:
     from mien.train.recipes import RECIPES, explain_recipe
 
     for name in RECIPES:
-        print(f"{name:10} {explain_recipe(name)}")
+        print(f"{name:12} {explain_recipe(name)}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -139,8 +139,10 @@ def explain_recipe(name: str) -> str:
         return "the tutorial's recipe"
     if name == "speedrun":
         return "a small network and two epochs: past the tutorial's accuracy in seconds"
-    if name in ("base", "tiny"):
+    if name == "base":
         return "the model of that name that comes with Mien; on --labels votes"
+    if name == "tiny":
+        return "the model of that name that comes with Mien; on --labels votes, with a run of base as --teacher"
     if name == "base-fer2013":
         return "the model of that name that comes with Mien; on FER-2013's own labels"
     if name == "modern":
