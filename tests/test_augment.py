@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mien.train.augment import Augment, warp
+from mien.train.augment import Augment, mix, warp
 
 FACES = torch.rand(5, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 STILL = Augment(rotation=0, zoom=0, shear=0, flip=False, brightness=(1, 1))
@@ -73,3 +73,23 @@ def test_the_generator_decides() -> None:
     augment = Augment()
     assert torch.equal(augment(FACES, generator(1)), augment(FACES, generator(1)))
     assert not torch.equal(augment(FACES, generator(1)), augment(FACES, generator(2)))
+
+
+def test_a_share_of_the_faces_loses_a_rectangle() -> None:
+    white = torch.full((2000, 1, 48, 48), 2.0)
+    erased = Augment(rotation=0, zoom=0, shear=0, flip=False, brightness=(1, 1), erase=0.5)(white / 2, generator())
+    lost = (erased != 1)[:, 0]
+    assert lost.any((1, 2)).float().mean() == pytest.approx(0.5, abs=0.04)
+    assert lost.any(1).sum(1).max() <= 24
+    assert lost.any(2).sum(1).max() <= 24
+    for face, hole in zip(erased[:50, 0], lost[:50], strict=True):
+        assert (face[hole] == face[hole][:1]).all(), "one gray"
+        assert torch.equal(hole, hole.any(1)[:, None] & hole.any(0)), "a rectangle"
+
+
+def test_faces_and_answers_are_mixed_alike() -> None:
+    shares = torch.eye(5)
+    faces, answers = mix(FACES, shares, 0.4, generator())
+    assert torch.allclose(faces.flatten(1), answers @ FACES.flatten(1), atol=1e-5)
+    assert torch.allclose(answers.sum(1), torch.ones(5))
+    assert (answers.diagonal() >= 0.6).all()

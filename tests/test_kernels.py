@@ -84,9 +84,47 @@ def test_a_fused_network_has_the_same_loss_and_slopes(name: str) -> None:
             assert (one - other).norm() < 0.02 * one.norm(), part
 
 
-def test_evaluation_is_left_alone() -> None:
-    network = build("classic", 7)
+@pytest.mark.parametrize("name", ["classic", "deep"])
+def test_at_rest_too(name: str) -> None:
+    torch.manual_seed(0)
+    plain = build(name, 7).eval()
+    torch.nn.init.normal_(plain.head.weight)
+    for norm in (module for module in plain.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        assert norm.running_mean is not None
+        torch.nn.init.normal_(norm.running_mean)
+        torch.nn.init.normal_(norm.weight)
+    fused = copy.deepcopy(plain)
+    fuse(fused)
     faces = torch.rand(3, 1, 48, 48)
-    before = network.eval()(faces)
-    fuse(network)
-    assert torch.equal(network(faces), before)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(faces), plain(faces))
+    assert torch.equal(fused(faces), plain(faces)), "with slopes, by PyTorch's own operations"
+
+
+@pytest.mark.parametrize(("channels", "size"), [(32, 48), (16, 12), (5, 4)])
+def test_the_first_block_with_its_convolution(channels: int, size: int) -> None:
+    torch.manual_seed(channels)
+    convolution, norm = torch.nn.Conv2d(1, channels, 3, padding=1), a_norm(channels)
+    ours = torch.nn.Sequential(convolution, norm)
+    theirs = copy.deepcopy(ours).double()
+    faces = torch.rand(7, 1, size, size)
+    y = kernels.first_block(faces, convolution, norm)
+    expected = max_pool2d(theirs(faces.double()), 2).relu()
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    expected.backward(dy.double())
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, check_dtype=False, rtol=1e-4, atol=1e-4)
+    for one, other in zip(ours.buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(one, other, check_dtype=False, rtol=1e-5, atol=1e-6)
+
+
+def test_the_first_block_is_rounded_once() -> None:
+    torch.manual_seed(0)
+    convolution, norm = torch.nn.Conv2d(1, 32, 3, padding=1), a_norm(32)
+    faces = torch.rand(5, 1, 12, 12)
+    exact = kernels.first_block(faces, convolution, norm)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = kernels.first_block(faces, convolution, norm)
+    assert torch.equal(rounded, exact.bfloat16())

@@ -243,3 +243,28 @@ def test_a_teacher_of_other_classes_is_refused() -> None:
     other = replace(faces, classes=("a", "b", "c"))
     with pytest.raises(ModelError, match="the teacher names calm, cross, glad, but the data hold a, b, c"):
         train(SHORT, other, other, 0, "cpu", teacher=teacher)
+
+
+def test_training_begins_with_the_weights_of_init() -> None:
+    faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
+    before = train(replace(SHORT, epochs=8), faces, val, 0, "cpu").model
+    still = replace(SHORT, epochs=1, rate=1e-12)
+    after = train(still, faces, val, 1, "cpu", init=before).model
+    assert predict_proba(after, faces.images, prior="natural").argmax(1).tolist() != [0] * 96
+    for name, weight in torch_network(before).named_parameters():
+        torch.testing.assert_close(torch_network(after).get_parameter(name), weight, msg=name)
+
+
+def test_init_of_other_classes_gives_all_but_the_last_layer() -> None:
+    faces = replace(random_faces(96, CLASSES), classes=("a", "b", "c"))
+    before = run().model
+    after = train(replace(SHORT, epochs=1, rate=1e-12), faces, faces, 1, "cpu", init=before).model
+    theirs, ours = (dict(torch_network(model).named_parameters()) for model in (before, after))
+    assert torch.allclose(ours["blocks.0.0.weight"], theirs["blocks.0.0.weight"])
+    assert ours["head.weight"].abs().max() < 1e-6
+
+
+def test_init_of_another_network_is_refused() -> None:
+    faces = random_faces(96, CLASSES)
+    with pytest.raises(ModelError, match="--init is a network 'pooled', but short trains 'classic'"):
+        train(replace(SHORT, network="classic"), faces, faces, 0, "cpu", init=run().model)

@@ -161,13 +161,14 @@ def test_the_way_from_prepare_to_evaluate(drawn: Path, tmp_path: Path, capsys: p
     assert main([*other, "--out", str(tmp_path / "f"), "--json"]) == 0
 
 
-def test_a_run_remembers_its_votes_and_its_teacher(drawn: Path, tmp_path: Path) -> None:
+def test_a_run_remembers_its_votes_its_teacher_and_its_init(drawn: Path, tmp_path: Path) -> None:
     votes, run, teacher = own_votes(drawn, tmp_path / "v.csv"), tmp_path / "run", tmp_path / "teacher.safetensors"
     write_model(lively(ALL), teacher)
     command = ["train", "--data", str(drawn), "--labels", "votes", "--votes", str(votes), "--teacher", str(teacher)]
+    command += ["--init", str(teacher)]
     assert main([*command, "--epochs", "1", "--out", str(run)]) == 0
     start = read_start(run)
-    assert (start.votes, start.teacher) == (votes, teacher)
+    assert (start.votes, start.teacher, start.init) == (votes, teacher, teacher)
     assert start.split.train.shares is not None
     votes.write_text(votes.read_text().replace("7", "6"))
     with pytest.raises(DataError, match=r"not those that .* was started with"):

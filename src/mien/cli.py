@@ -126,6 +126,7 @@ def train(
     labels: Labels = "given",
     votes: Path | None = None,
     teacher: Path | None = None,
+    init: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
@@ -145,6 +146,7 @@ def train(
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
             where the data were prepared with votes.
         teacher: model file or run folder whose answers are half of what is learned.
+        init: model file or run folder whose weights training begins with.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
@@ -165,7 +167,7 @@ def train(
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
     split = _open(data, labels, votes)
     file = _votes_file(data, votes) if labels == "votes" else None
-    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file, teacher)
+    start = Start(chosen, split, seed, device, str(data), _command(), save_as, file, teacher, init)
     _train(train_run, start, folder)
 
 

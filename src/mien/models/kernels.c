@@ -1,4 +1,5 @@
-/* Batch norm, 2x2 max pool and ReLU as one operation, forward and backward; `kernels.py` says what and why.
+/* Batch norm, 2x2 max pool and ReLU as one operation, forward and backward; the same with the 3x3 convolution of gray
+ * faces before it. `kernels.py` says what and why.
  *
  * Tensors lie channels-last: [batch, height, width, channels]. `window` is 2, or 1 for no pooling: then a pooled place is a
  * place. `chosen` tells, for each pooled number, which of the window's places was the largest, or SHUT where ReLU gave 0.
@@ -173,4 +174,130 @@ void backward(const number *x, const number *dy, const uint8_t *chosen, Shape s,
                 long in = place(&s, row, column) + beside(&s, k), out = (row * columns + column) * s.channels;
                 backward_place(x + in, s.channels, k, dy + out, chosen + out, scale, slope, offset, dx + in);
             }
+}
+
+/* The first block. `faces` are float [batch][height + 2][width + 2], a border of zeros around each; the shape is that of
+ * the convolution's result, which is never written down: its nine products are cheaper than its memory. */
+
+#define TAPS 9
+
+/* The patches' sums of products: double [TAPS + 1][TAPS + 1], symmetric, the last of a patch's numbers being 1. */
+void patch_products(const float *faces, Shape s, double *products) {
+    long rows = s.batch * s.height, wide = s.width + 2;
+    int threads = omp_get_max_threads(), side = TAPS + 1;
+    double *partial = calloc((long)threads * side * side, sizeof *partial);
+    #pragma omp parallel num_threads(threads)
+    {
+        double *mine = partial + (long)omp_get_thread_num() * side * side;
+        float sum[side][TAPS][s.width]; /* one a column, so that no vector is ever added up before the end */
+        #pragma omp for schedule(static)
+        for (long first = 0; first < rows; first += RUN) {
+            memset(sum, 0, sizeof sum);
+            for (long row = first; row < rows && row < first + RUN; row++) {
+                const float *patch = faces + (row / s.height * (s.height + 2) + row % s.height) * wide;
+                for (int j = 0; j < TAPS; j++) {
+                    const float *b = patch + j / 3 * wide + j % 3;
+                    for (int i = j; i < TAPS; i++) {
+                        const float *a = patch + i / 3 * wide + i % 3;
+                        #pragma omp simd
+                        for (int x = 0; x < s.width; x++) sum[i][j][x] += a[x] * b[x];
+                    }
+                    #pragma omp simd
+                    for (int x = 0; x < s.width; x++) sum[TAPS][j][x] += b[x];
+                }
+            }
+            for (int i = 0; i < side; i++)
+                for (int j = 0; j <= i && j < TAPS; j++)
+                    for (int x = 0; x < s.width; x++) mine[i * side + j] += sum[i][j][x];
+        }
+    }
+    memset(products, 0, side * side * sizeof *products);
+    for (int t = 0; t < threads; t++)
+        for (int i = 0; i < side; i++)
+            for (int j = 0; j <= i; j++) products[i * side + j] += partial[(t * side + i) * side + j];
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < i; j++) products[j * side + i] = products[i * side + j];
+    products[side * side - 1] = (double)rows * s.width;
+    free(partial);
+}
+
+/* The 4x4 numbers of a face that a pooled place sees; its k-th window begins at [k / 2][k % 2]. */
+static inline void surroundings(const float *faces, const Shape *s, long row, int column, float seen[4][4]) {
+    long wide = s->width + 2, rows = s->height / 2;
+    const float *from = faces + (row / rows * (s->height + 2) + row % rows * 2) * wide + column * 2;
+    for (int y = 0; y < 4; y++) memcpy(seen[y], from + y * wide, 4 * sizeof(float));
+}
+
+/* y = relu(max over the 2x2 window of (weights patch + shift)); weights [TAPS][channels]. */
+void first_forward(const float *faces, Shape s, const float *weights, const float *shift, number *y, uint8_t *chosen) {
+    long rows = s.batch * (s.height / 2);
+    int columns = s.width / 2, channels = s.channels;
+    #pragma omp parallel for schedule(static)
+    for (long row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++) {
+            float seen[4][4], best[channels], which[channels]; /* of one size, so that they fill the same vectors */
+            surroundings(faces, &s, row, column, seen);
+            long out = (row * columns + column) * channels;
+            #pragma omp simd
+            for (int c = 0; c < channels; c++) {
+                float value[4] = {0, 0, 0, 0};
+                for (int tap = 0; tap < TAPS; tap++)
+                    for (int k = 0; k < 4; k++)
+                        value[k] += weights[tap * channels + c] * seen[k / 2 + tap / 3][k % 2 + tap % 3];
+                float most = value[0], at = 0;
+                for (int k = 1; k < 4; k++) {
+                    at = value[k] > most ? k : at;
+                    most = value[k] > most ? value[k] : most;
+                }
+                best[c] = most + shift[c];
+                which[c] = at;
+            }
+            #pragma omp simd
+            for (int c = 0; c < channels; c++) {
+                y[out + c] = store(best[c] < 0 ? 0 : best[c]);
+                chosen[out + c] = (uint8_t)(best[c] > 0 ? which[c] : SHUT);
+            }
+        }
+}
+
+/* Sums of dy times the chosen patch, the last of a patch's numbers being 1: double [TAPS + 1][channels]. */
+void first_slopes(const float *faces, Shape s, const number *dy, const uint8_t *chosen, double *sums) {
+    long rows = s.batch * (s.height / 2);
+    int columns = s.width / 2, channels = s.channels, threads = omp_get_max_threads(), all = (TAPS + 1) * channels;
+    double *partial = calloc((long)threads * all, sizeof *partial);
+    #pragma omp parallel num_threads(threads)
+    {
+        double *mine = partial + (long)omp_get_thread_num() * all;
+        float sum[all], given[channels], which[channels];
+        #pragma omp for schedule(static)
+        for (long row = 0; row < rows; row++) {
+            memset(sum, 0, sizeof sum);
+            for (int column = 0; column < columns; column++) {
+                float seen[4][4];
+                surroundings(faces, &s, row, column, seen);
+                long out = (row * columns + column) * channels;
+                #pragma omp simd
+                for (int c = 0; c < channels; c++) {
+                    given[c] = chosen[out + c] == SHUT ? 0 : load(dy[out + c]);
+                    which[c] = chosen[out + c];
+                }
+                #pragma omp simd
+                for (int c = 0; c < channels; c++) {
+                    float slope[4];
+                    for (int k = 0; k < 4; k++) slope[k] = which[c] == k ? given[c] : 0;
+                    for (int tap = 0; tap < TAPS; tap++) {
+                        float added = 0;
+                        for (int k = 0; k < 4; k++) added += slope[k] * seen[k / 2 + tap / 3][k % 2 + tap % 3];
+                        sum[tap * channels + c] += added;
+                    }
+                    sum[TAPS * channels + c] += given[c];
+                }
+            }
+            for (int i = 0; i < all; i++) mine[i] += sum[i];
+        }
+    }
+    memset(sums, 0, all * sizeof *sums);
+    for (int t = 0; t < threads; t++)
+        for (int i = 0; i < all; i++) sums[i] += partial[(long)t * all + i];
+    free(partial);
 }

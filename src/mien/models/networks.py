@@ -40,11 +40,17 @@ class Block(nn.Sequential):
         self.width = channels_out
         self.window = 2 if pool else 1
         self.fused: bool = False
+        self.fused_first: bool = False  # together with the convolution, of faces alone
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps [B, out, H / 2, W / 2] of maps [B, in, H, W]; of full size where the block does not pool."""
-        if self.fused and self.training:
-            return kernels.norm_pool_relu(self[0](input), cast("nn.BatchNorm2d", self[1]), self.window)
+        if torch.is_grad_enabled() and not self.training:  # whoever asks for slopes at rest asks PyTorch
+            return super().forward(input)
+        convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", (self[0], self[1]))
+        if self.fused_first:
+            return kernels.first_block(input, convolution, norm)
+        if self.fused:
+            return kernels.norm_pool_relu(convolution(input), norm, self.window)
         return super().forward(input)
 
 
@@ -114,13 +120,16 @@ def folded(network: Network) -> list[NDArray[np.float32]]:
 
 
 def fuse(network: Network) -> None:
-    """Let the blocks train with compiled kernels, where there is a compiler.
+    """Let the blocks run by compiled kernels, where there is a compiler.
 
     Blocks whose width fills no whole vector stay as they are: there PyTorch's own operations are faster.
     """
-    for block in network.modules():
-        if isinstance(block, Block):
-            block.fused = kernels.available() and block.width % _VECTOR == 0
+    if not kernels.available():
+        return
+    blocks = cast("list[Block]", list(network.blocks))
+    for block in blocks:
+        block.fused = block.width % _VECTOR == 0
+    blocks[0].fused_first = blocks[0].window == 2
 
 
 def last_convolution(network: nn.Module) -> nn.Module:

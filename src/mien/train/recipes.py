@@ -26,7 +26,8 @@ class Recipe:
     schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
     "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
     adjust: how much of ln(frequency of the class) the loss adds to the logits, so that the answers owe the less to it
-    (logit adjustment, arXiv:2007.07314). average: decay a step of the running mean of the weights, 0 for none; the
+    (logit adjustment, arXiv:2007.07314). mixup: up to this share of a face, and of what to answer, is another face's of
+    the batch (arXiv:1710.09412). average: decay a step of the running mean of the weights, 0 for none; the
     mean is what is validated and kept. keep: the model of the "lowest" validation loss, or that of the "last" epoch:
     then nothing is chosen, and the validation figures are no luckier than the model.
     """
@@ -42,6 +43,7 @@ class Recipe:
     schedule: Literal["plateau", "onecycle"] = "plateau"
     smoothing: float = 0.0
     adjust: float = 0.0
+    mixup: float = 0.0
     average: float = 0.0
     keep: Literal["lowest", "last"] = "lowest"
     augment: Augment = field(default_factory=Augment)
@@ -80,6 +82,13 @@ BASE_FER2013 = Recipe(
 )
 
 BASE = replace(BASE_FER2013, name="base", smoothing=0.0, adjust=0.25)
+AGAIN = replace(
+    BASE,
+    name="again",
+    epochs=30,
+    augment=Augment(rotation=15, zoom=0.2, shear=0.1, shift=0.1, erase=0.5),
+)
+AGAIN_FER2013 = replace(AGAIN, name="again-fer2013", adjust=0.0, mixup=0.3)
 TINY = replace(BASE, name="tiny", network="tiny")
 
 # Each step changes what it names and keeps the rest.
@@ -106,7 +115,9 @@ def _climb() -> dict[str, Recipe]:
     return rungs | {"modern": replace(recipe, name="modern")}
 
 
-RECIPES = {recipe.name: recipe for recipe in (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013)} | _climb()
+RECIPES = {
+    recipe.name: recipe for recipe in (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013, AGAIN, AGAIN_FER2013)
+} | _climb()
 
 
 def find_recipe(name: str) -> Recipe:

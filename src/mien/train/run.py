@@ -39,7 +39,8 @@ from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device,
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
-_PATHS = ("save_as", "votes", "teacher")  # fields of Start
+_PATHS = ("save_as", "votes", "teacher", "init")  # fields of Start
+_MODELS = ("teacher", "init")  # of these, other models; their digests are kept too
 
 Finish = Callable[[TrainResult], None]
 
@@ -48,7 +49,8 @@ Finish = Callable[[TrainResult], None]
 class Start:
     """What a run is started with; `split` has been joined with `votes`, if they are given.
 
-    `command`, `data_path`, `save_as`, `votes` and the path of the `teacher` are for the record and for who resumes.
+    `command`, `data_path`, `save_as`, `votes`, and the paths of `teacher` and `init`, are for the record and for who
+    resumes.
     """
 
     recipe: Recipe
@@ -60,6 +62,7 @@ class Start:
     save_as: Path | None = None
     votes: Path | None = None
     teacher: Path | None = None
+    init: Path | None = None
 
 
 def free_folder(base: Path) -> Path:
@@ -133,7 +136,7 @@ def read_start(folder: Path) -> Start:
         recipe = restore_recipe(config["recipe"])
         path, digests = config["data"]["path"], config["data"]["sha256"]
         seed, device, command = config["seed"], config["device"], config["command"]
-        save_as, votes, teacher = (value and Path(value) for value in (config[name] for name in _PATHS))
+        save_as, votes, teacher, init = (value and Path(value) for value in (config[name] for name in _PATHS))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / CONFIG}: not the record of a run ({error!r}); train anew") from None
     try:
@@ -143,7 +146,7 @@ def read_start(folder: Path) -> Start:
             f"{folder}: trains on '{device}', which is not here; resume it where there is one"
         ) from None
     split = _same_data(folder, path, votes, digests)
-    return Start(recipe, split, seed, device, path, command, save_as, votes, teacher)
+    return Start(recipe, split, seed, device, path, command, save_as, votes, teacher, init)
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -216,8 +219,8 @@ def _go(
         listener.on_epoch(state)
 
     listening = replace(listener, on_epoch=save)
-    teacher = _teacher(start.teacher, config["teacher_sha256"])
-    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teacher)
+    teacher, init = (_other_model(getattr(start, name), name, config[f"{name}_sha256"]) for name in _MODELS)
+    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teacher, init)
     result = replace(result, model=with_notes(result.model, **notes))
     with _writing(out):
         _write_results(result.model, result.history, out)  # Ctrl-C may have come between two writes
@@ -232,11 +235,11 @@ def _faces(start: Start) -> tuple[Dataset, Dataset]:
     return start.split.part("train"), with_majority(start.split.part("val"))
 
 
-def _teacher(path: Path | None, digest: str | None) -> Model | None:
+def _other_model(path: Path | None, role: str, digest: str | None) -> Model | None:
     if path is None:
         return None
     if model_digest(path) != digest:
-        raise DataError(f"{path}: not the teacher that this run was started with; put it back, or train anew")
+        raise DataError(f"{path}: not the --{role} that this run was started with; put it back, or train anew")
     return read_model(path)
 
 
@@ -320,13 +323,14 @@ def _config(start: Start) -> dict[str, Any]:
         "versions": versions(),
         "command": start.command,
         **{name: (path := getattr(start, name)) and str(path) for name in _PATHS},
-        "teacher_sha256": start.teacher and model_digest(start.teacher),
+        **{f"{name}_sha256": (path := getattr(start, name)) and model_digest(path) for name in _MODELS},
     }
 
 
 def _digest(config: dict[str, Any]) -> str:
     """SHA-256 of what decides a run's numbers."""
-    decisive = [config["recipe"], config["seed"], config["data"]["sha256"], config["teacher_sha256"]]
+    others = [config[f"{name}_sha256"] for name in _MODELS]
+    decisive = [config["recipe"], config["seed"], config["data"]["sha256"], *others]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

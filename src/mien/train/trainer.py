@@ -21,8 +21,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mien.data.dataset import Dataset
 from mien.errors import ModelError, TrainingError, UsageError
 from mien.models.model import Model
-from mien.models.networks import build, fuse, torch_network
+from mien.models.networks import Network, build, fuse, torch_network
 from mien.preprocess import Preprocess
+from mien.train.augment import mix
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
 from mien.train.state import Epoch, State, copies, named, optimizer_tensors, restore_optimizer
@@ -79,20 +80,22 @@ def train(
     listener: Listener | None = None,
     start: State | None = None,
     teacher: Model | None = None,
+    init: Model | None = None,
 ) -> TrainResult:
     """Train a network by `recipe` and return the model that the recipe keeps.
 
     Faces with shares of votes are learned by these. A `teacher` is asked about every face as the network sees it,
     varied alike, and half of what the network learns is the teacher's answer (arXiv:1503.02531, arXiv:2106.05237).
+    `init` is a model whose weights the network begins with, except for the last layer where it names other classes.
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
     would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
     TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network,
-    ModelError where the teacher cannot teach these classes.
+    ModelError where the teacher cannot teach these classes, or `init` is another network than the recipe's.
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teacher)
+    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teacher, init)
     return run.go(start)
 
 
@@ -159,11 +162,12 @@ class _Run:
         device: torch.device,
         listener: Listener,
         teacher: Model | None,
+        init: Model | None,
     ) -> None:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
         self.classes = train.classes
-        self.network = build(recipe.network, len(train.classes)).to(device)
+        self.network = _begin(recipe, train.classes, init).to(device)
         if device.type == "cpu":
             fuse(self.network)
         self.average = _running_mean(self.network, recipe.average) if recipe.average else None
@@ -248,7 +252,7 @@ class _Run:
         seen, told = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
             faces = self.recipe.augment(self.train.faces[batch].float() / 255, generator)
-            total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
+            total += self._step(faces, self.train.labels[batch], self.train.targets[batch], generator)
             seen += len(batch)
             if time.perf_counter() - told > _REPORT_EVERY:
                 self._tell(number, seen, total)
@@ -257,9 +261,11 @@ class _Run:
         loss, accuracy = (total / seen).tolist()
         return loss, accuracy
 
-    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
         """One update; returns [sum of losses, number of right answers]."""
         self.schedule.start_step()
+        if self.recipe.mixup:
+            faces, targets = mix(faces, _shares(targets, len(self.classes)), self.recipe.mixup, generator)
         if self.teacher is not None:
             targets = self._taught(self.teacher, faces, targets)
         with self._precision():
@@ -281,8 +287,7 @@ class _Run:
         """What to answer, float32 [B, K]: half as the data say, half as the teacher does."""
         with torch.no_grad(), self._precision():
             answers = self._grant(teacher(faces).float()).softmax(1)
-        shares = targets if targets.is_floating_point() else one_hot(targets, len(self.classes))
-        return (shares + answers) / 2
+        return (_shares(targets, len(self.classes)) + answers) / 2
 
     def _validate(self) -> tuple[float, float, Tensor]:
         logits = self._answers(self._kept())
@@ -293,8 +298,8 @@ class _Run:
     def _answers(self, network: nn.Module) -> Tensor:
         """A network's logits for the validation faces."""
         network.eval()
-        with torch.inference_mode():
-            return torch.cat([network(batch.float() / 255) for batch in self.val.faces.split(256)])
+        with torch.inference_mode(), self._precision():
+            return torch.cat([network(batch.float() / 255).float() for batch in self.val.faces.split(256)])
 
     def _collapsed(self, probabilities: Tensor) -> bool:
         """Whether every face gets the same answer; a running mean may say so for a while when its network does not."""
@@ -334,10 +339,32 @@ class _Run:
         )
 
 
+def _begin(recipe: Recipe, classes: tuple[str, ...], init: Model | None) -> Network:
+    """The recipe's network with random weights, or with those of `init`."""
+    network = build(recipe.network, len(classes))
+    if init is None:
+        return network
+    if init.architecture != recipe.network:
+        raise ModelError(f"--init is a network '{init.architecture}', but {recipe.name} trains '{recipe.network}'")
+    weights = torch_network(init).state_dict()
+    if init.classes != classes:
+        weights = {name: weight for name, weight in weights.items() if not name.startswith("head.")}
+    network.load_state_dict(weights, strict=False)
+    return network
+
+
+def _shares(targets: Tensor, classes: int) -> Tensor:
+    """What to answer as float32 [B, K], of shares or of labels [B]."""
+    return targets if targets.is_floating_point() else one_hot(targets, classes).float()
+
+
 def _teacher(model: Model, classes: tuple[str, ...], device: torch.device) -> nn.Module:
     if model.classes != classes:
         raise ModelError(f"the teacher names {', '.join(model.classes)}, but the data hold {', '.join(classes)}")
-    return torch_network(model).to(device).eval()
+    network = torch_network(model).to(device).eval()
+    if device.type == "cpu":
+        fuse(network)
+    return network
 
 
 def _same_for_all(probabilities: Tensor) -> bool:
