@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 from common import SOURCE, fail, say
@@ -24,7 +25,7 @@ sys.path.insert(0, str(SOURCE))
 from mien import Predictor
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
-from mien.predict.video import Watched, follow, open_footage, record
+from mien.predict.video import Watched, follow, open_footage
 from mien.predict.watch import Wanted, watch
 
 RATE, WIDTH, HEIGHT, SIDE = 30, 1280, 720, 240
@@ -36,22 +37,29 @@ def frames(count: int) -> Iterator[Image.Image]:
     """Three faces that swing to and fro; each changes once a second."""
     ground = np.random.default_rng(0).integers(40, 200, (9, 16, 3), np.uint8)
     wide = Image.fromarray(ground).resize((2 * WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    faces: list[Image.Image] = []
     for number in range(count):
-        second = number // RATE
+        if number % RATE == 0:
+            faces = [one_face(number // RATE, k) for k in range(3)]
         picture = wide.crop((number % WIDTH, 0, number % WIDTH + WIDTH, HEIGHT))
-        for k in range(3):
-            rng = np.random.default_rng((second, k))
-            face = Image.fromarray(draw_face(EMOTIONS[(second + k) % len(EMOTIONS)], rng)).resize((SIDE, SIDE))
+        for k, face in enumerate(faces):
             x = round(80 + 420 * k + 60 * np.sin(number / 40 + k))
             picture.paste(face, (x, 160 + 80 * k))
         yield picture
 
 
+def one_face(second: int, k: int) -> Image.Image:
+    """The k-th face of a second."""
+    drawn = draw_face(EMOTIONS[(second + k) % len(EMOTIONS)], np.random.default_rng((second, k)))
+    return Image.fromarray(drawn).resize((SIDE, SIDE))
+
+
 def make(path: Path, count: int) -> None:
-    """Write the video."""
-    with record(path, RATE, (WIDTH, HEIGHT)) as recording:
-        for number, picture in enumerate(frames(count)):
-            recording.add(picture, number / RATE)
+    """Write the video, as pictures in a row: that takes a minute where VP8 takes ten."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (WIDTH, HEIGHT))
+    for picture in frames(count):
+        writer.write(np.asarray(picture)[:, :, ::-1])
+    writer.release()
 
 
 def main() -> None:
@@ -74,10 +82,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say(f"making {count:,} frames of {WIDTH} x {HEIGHT}")
-        make(folder / "made.webm", count)
+        make(folder / "made.avi", count)
         say("watching them")
         wanted = Wanted(folder / "faces.csv", folder / "annotated.webm", folder / "chart.png")
-        with open_footage(str(folder / "made.webm")) as footage:
+        with open_footage(str(folder / "made.avi")) as footage:
             watch(follow(footage, Predictor(given.model), given.every), footage.rate, wanted, listen)
     print(f"- {count:,} frames, {faces / count:.1f} faces a frame, every {given.every}, model {given.model}")
     print("\n| time in the video, s | resident memory, MiB |\n| ---: | ---: |")

@@ -230,19 +230,22 @@ def test_a_teacher_is_learned_from() -> None:
     """With labels that say nothing, only the teacher can tell the faces apart."""
     faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
     teacher = train(replace(SHORT, epochs=8), faces, val, 0, "cpu").model
+    other = train(replace(SHORT, epochs=8), faces, val, 2, "cpu").model
     shuffled = replace(faces, labels=np.random.default_rng(0).permutation(faces.labels))
-    alone, taught = (
-        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teacher=who).best.val_loss for who in (None, teacher)
+    alone, taught, by_two = (
+        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teachers=who).best.val_loss
+        for who in ((), (teacher,), (teacher, other))
     )
     assert taught < alone - 0.1
+    assert by_two < alone - 0.1
 
 
 def test_a_teacher_of_other_classes_is_refused() -> None:
     faces = random_faces(96, CLASSES)
     teacher = run().model
     other = replace(faces, classes=("a", "b", "c"))
-    with pytest.raises(ModelError, match="the teacher names calm, cross, glad, but the data hold a, b, c"):
-        train(SHORT, other, other, 0, "cpu", teacher=teacher)
+    with pytest.raises(ModelError, match="a teacher names calm, cross, glad, but the data hold a, b, c"):
+        train(SHORT, other, other, 0, "cpu", teachers=[teacher])
 
 
 def test_training_begins_with_the_weights_of_init() -> None:

@@ -168,7 +168,7 @@ def test_a_run_remembers_its_votes_its_teacher_and_its_init(drawn: Path, tmp_pat
     command += ["--init", str(teacher)]
     assert main([*command, "--epochs", "1", "--out", str(run)]) == 0
     start = read_start(run)
-    assert (start.votes, start.teacher, start.init) == (votes, teacher, teacher)
+    assert (start.votes, start.teachers, start.init) == (votes, (teacher,), teacher)
     assert start.split.train.shares is not None
     votes.write_text(votes.read_text().replace("7", "6"))
     with pytest.raises(DataError, match=r"not those that .* was started with"):

@@ -39,8 +39,7 @@ from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device,
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
-_PATHS = ("save_as", "votes", "teacher", "init")  # fields of Start
-_MODELS = ("teacher", "init")  # of these, other models; their digests are kept too
+_PATHS = ("save_as", "votes", "init")  # fields of Start
 
 Finish = Callable[[TrainResult], None]
 
@@ -49,7 +48,7 @@ Finish = Callable[[TrainResult], None]
 class Start:
     """What a run is started with; `split` has been joined with `votes`, if they are given.
 
-    `command`, `data_path`, `save_as`, `votes`, and the paths of `teacher` and `init`, are for the record and for who
+    `command`, `data_path`, `save_as`, `votes`, and the paths of `teachers` and `init`, are for the record and for who
     resumes.
     """
 
@@ -61,7 +60,7 @@ class Start:
     command: str
     save_as: Path | None = None
     votes: Path | None = None
-    teacher: Path | None = None
+    teachers: tuple[Path, ...] = ()
     init: Path | None = None
 
 
@@ -136,7 +135,8 @@ def read_start(folder: Path) -> Start:
         recipe = restore_recipe(config["recipe"])
         path, digests = config["data"]["path"], config["data"]["sha256"]
         seed, device, command = config["seed"], config["device"], config["command"]
-        save_as, votes, teacher, init = (value and Path(value) for value in (config[name] for name in _PATHS))
+        save_as, votes, init = (value and Path(value) for value in (config[name] for name in _PATHS))
+        teachers = tuple(Path(value) for value in config["teachers"])
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / CONFIG}: not the record of a run ({error!r}); train anew") from None
     try:
@@ -146,7 +146,7 @@ def read_start(folder: Path) -> Start:
             f"{folder}: trains on '{device}', which is not here; resume it where there is one"
         ) from None
     split = _same_data(folder, path, votes, digests)
-    return Start(recipe, split, seed, device, path, command, save_as, votes, teacher, init)
+    return Start(recipe, split, seed, device, path, command, save_as, votes, teachers, init)
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -219,8 +219,9 @@ def _go(
         listener.on_epoch(state)
 
     listening = replace(listener, on_epoch=save)
-    teacher, init = (_other_model(getattr(start, name), name, config[f"{name}_sha256"]) for name in _MODELS)
-    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teacher, init)
+    teachers = [_given_model(*pair) for pair in zip(start.teachers, config["teachers_sha256"], strict=True)]
+    init = _given_model(start.init, config["init_sha256"]) if start.init else None
+    result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teachers, init)
     result = replace(result, model=with_notes(result.model, **notes))
     with _writing(out):
         _write_results(result.model, result.history, out)  # Ctrl-C may have come between two writes
@@ -235,11 +236,10 @@ def _faces(start: Start) -> tuple[Dataset, Dataset]:
     return start.split.part("train"), with_majority(start.split.part("val"))
 
 
-def _other_model(path: Path | None, role: str, digest: str | None) -> Model | None:
-    if path is None:
-        return None
+def _given_model(path: Path, digest: str) -> Model:
+    """The model at `path`, a teacher or what training began with; raises DataError where it is another by now."""
     if model_digest(path) != digest:
-        raise DataError(f"{path}: not the --{role} that this run was started with; put it back, or train anew")
+        raise DataError(f"{path}: not the model that this run was started with; put it back, or train anew")
     return read_model(path)
 
 
@@ -323,13 +323,15 @@ def _config(start: Start) -> dict[str, Any]:
         "versions": versions(),
         "command": start.command,
         **{name: (path := getattr(start, name)) and str(path) for name in _PATHS},
-        **{f"{name}_sha256": (path := getattr(start, name)) and model_digest(path) for name in _MODELS},
+        "init_sha256": start.init and model_digest(start.init),
+        "teachers": [str(path) for path in start.teachers],
+        "teachers_sha256": [model_digest(path) for path in start.teachers],
     }
 
 
 def _digest(config: dict[str, Any]) -> str:
     """SHA-256 of what decides a run's numbers."""
-    others = [config[f"{name}_sha256"] for name in _MODELS]
+    others = config["teachers_sha256"], config["init_sha256"]
     decisive = [config["recipe"], config["seed"], config["data"]["sha256"], *others]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

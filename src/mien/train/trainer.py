@@ -7,7 +7,7 @@ its augmentation and its dropout from (seed, epoch) alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -79,23 +79,24 @@ def train(
     device: str = "auto",
     listener: Listener | None = None,
     start: State | None = None,
-    teacher: Model | None = None,
+    teachers: Sequence[Model] = (),
     init: Model | None = None,
 ) -> TrainResult:
     """Train a network by `recipe` and return the model that the recipe keeps.
 
-    Faces with shares of votes are learned by these. A `teacher` is asked about every face as the network sees it,
-    varied alike, and half of what the network learns is the teacher's answer (arXiv:1503.02531, arXiv:2106.05237).
+    Faces with shares of votes are learned by these. The `teachers` are asked about every face as the network sees
+    it, varied alike, and half of what the network learns is the mean of their answers (arXiv:1503.02531,
+    arXiv:2106.05237).
     `init` is a model whose weights the network begins with, except for the last layer where it names other classes.
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
     would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
     TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network,
-    ModelError where the teacher cannot teach these classes, or `init` is another network than the recipe's.
+    ModelError where a teacher cannot teach these classes, or `init` is another network than the recipe's.
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teacher, init)
+    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teachers, init)
     return run.go(start)
 
 
@@ -161,7 +162,7 @@ class _Run:
         seed: int,
         device: torch.device,
         listener: Listener,
-        teacher: Model | None,
+        teachers: Sequence[Model],
         init: Model | None,
     ) -> None:
         torch.manual_seed(seed)
@@ -179,7 +180,7 @@ class _Run:
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
         frequency = _frequency(train, weights)
         self.prior = _tilted(frequency, 1 - recipe.adjust)
-        self.teacher = _teacher(teacher, train.classes, device) if teacher else None
+        self.teachers = [_teacher(model, train.classes, device) for model in teachers]
         self.granted = recipe.adjust * torch.tensor(frequency, device=device).log().float() if recipe.adjust else None
         self.bfloat16 = has_bfloat16(device)
 
@@ -266,8 +267,8 @@ class _Run:
         self.schedule.start_step()
         if self.recipe.mixup:
             faces, targets = mix(faces, _shares(targets, len(self.classes)), self.recipe.mixup, generator)
-        if self.teacher is not None:
-            targets = self._taught(self.teacher, faces, targets)
+        if self.teachers:
+            targets = self._taught(faces, targets)
         with self._precision():
             logits = self.network(faces).float()
         losses = cross_entropy(self._grant(logits), targets, reduction="none", label_smoothing=self.recipe.smoothing)
@@ -283,10 +284,11 @@ class _Run:
         """Logits and what the loss adds to them for the frequency of the classes."""
         return logits if self.granted is None else logits + self.granted
 
-    def _taught(self, teacher: nn.Module, faces: Tensor, targets: Tensor) -> Tensor:
-        """What to answer, float32 [B, K]: half as the data say, half as the teacher does."""
+    def _taught(self, faces: Tensor, targets: Tensor) -> Tensor:
+        """What to answer, float32 [B, K]: half as the data say, half as the teachers do."""
         with torch.no_grad(), self._precision():
-            answers = self._grant(teacher(faces).float()).softmax(1)
+            each = [self._grant(teacher(faces).float()).softmax(1) for teacher in self.teachers]
+        answers = torch.stack(each).mean(0)
         return (_shares(targets, len(self.classes)) + answers) / 2
 
     def _validate(self) -> tuple[float, float, Tensor]:
@@ -360,7 +362,7 @@ def _shares(targets: Tensor, classes: int) -> Tensor:
 
 def _teacher(model: Model, classes: tuple[str, ...], device: torch.device) -> nn.Module:
     if model.classes != classes:
-        raise ModelError(f"the teacher names {', '.join(model.classes)}, but the data hold {', '.join(classes)}")
+        raise ModelError(f"a teacher names {', '.join(model.classes)}, but the data hold {', '.join(classes)}")
     network = torch_network(model).to(device).eval()
     if device.type == "cpu":
         fuse(network)
