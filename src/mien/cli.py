@@ -532,7 +532,7 @@ def recipes() -> None:
     from mien.train.recipes import RECIPES, explain_recipe
 
     for name in RECIPES:
-        print(f"{name:12} {explain_recipe(name)}")
+        print(f"{name:{max(map(len, RECIPES))}} {explain_recipe(name)}")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
