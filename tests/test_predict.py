@@ -24,7 +24,6 @@ from mien.cli import main
 from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
-from mien.predict import faces
 from mien.predict import predictor as room
 from mien.predict.faces import POSITIONS, Found, cut_out, find_faces
 from mien.predict.photos import annotated_paths
@@ -318,20 +317,6 @@ def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -
     (answer,) = Predictor(model)(group)
     assert len(answer.faces) == 30
     assert [face.box[0] for face in answer.faces] == sorted(face.box[0] for face in answer.faces)
-
-
-@pytest.mark.parametrize(
-    ("score", "side", "astray", "counts"),
-    [(0.9, 100, 0, True), (0.9, 100, 30, True), (0.6, 100, 3, True), (0.6, 100, 30, False), (0.6, 20, 0, False)],
-)
-def test_a_doubtful_face_counts_if_its_points_bear_it_out(
-    score: float, side: float, astray: float, counts: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    points = landmarks(50, 50, side)
-    points[2, 0] += astray  # the nose
-    face = Found((50, 50, 50 + side, 50 + side), points, score)
-    monkeypatch.setattr(faces, "look", lambda image, side: [face])
-    assert bool(find_faces(Image.new("L", (200, 200)))) is counts
 
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])

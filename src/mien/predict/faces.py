@@ -32,12 +32,7 @@ _ALIGNING = [0, 1, 3, 4]
 
 _LOOKS = (320, 1280)  # longer side, in pixels, of what the detector is shown
 _MOST_ENLARGED = 2
-# A face that the detector doubts counts if it is not small and its points lie as a face's do: on 104 pictures of nobody
-# three finds instead of two, and more than half of the faces that were missed (RECORDS.md, Prediction).
-_SURE = 0.75
-_LEAST_SCORE = 0.55
-_LEAST_DOUBTED = 30  # pixels, width of a doubted face
-_MOST_ASTRAY = 0.08  # of the face's side, how far a point of a doubted face may lie from its place
+_LEAST_SCORE = 0.75
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
 _SMALLEST = 8  # pixels, side of a face
 _LONGEST_SIDE = 384  # pixels of a cut-out face, whatever the photo's
@@ -56,7 +51,7 @@ class Found:
 
 def find_faces(image: Image.Image) -> list[Found]:
     """All faces of an upright picture in mode L or RGB, from left to right."""
-    found = [face for side in _sides(image) for face in look(image, side) if _is_sound(face, image) and _counts(face)]
+    found = [face for side in _sides(image) for face in look(image, side) if _is_sound(face, image)]
     kept: list[Found] = []
     for face in sorted(found, key=lambda face: -face.score):
         if all(_overlap(face.box, other.box) < _SAME for other in kept):
@@ -130,14 +125,6 @@ def _is_sound(face: Found, image: Image.Image) -> bool:
     across, down = face.landmarks[_ALIGNING].mean(0)
     side = abs(_alignment(face.landmarks)[0])
     return 0 <= across < image.width and 0 <= down < image.height and _SMALLEST <= side <= 4 * max(image.size)
-
-
-def _counts(face: Found) -> bool:
-    """Whether the detector is sure of a face, or the places of its points bear it out."""
-    turn, origin = _alignment(face.landmarks)
-    astray = np.abs(origin + turn * (POSITIONS @ [1, 1j]) - face.landmarks @ [1, 1j]).max() / abs(turn)
-    left, _, right, _ = face.box
-    return face.score >= _SURE or (right - left >= _LEAST_DOUBTED and bool(astray <= _MOST_ASTRAY))
 
 
 def _overlap(first: Box, second: Box) -> float:
