@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from common import say
+from common import fail, say
 
 from mien.data.dataset import Dataset
 from mien.data.sources import open_data
@@ -45,9 +45,12 @@ def main() -> None:
     split = open_data(options.data)
     voted, _ = join_split(options.votes, split)
     rulers = Ruler("FER-2013's labels", split.val), Ruler("FER+'s majority", with_majority(voted.part("val")))
-    recipe = adjust(find_recipe(options.recipe), epochs=options.epochs)
+    # The last epoch's model is kept: the faces that choose an epoch cannot also score it.
+    recipe = replace(adjust(find_recipe(options.recipe), epochs=options.epochs), keep="last")
     reasons = read_reasons(options.drop)
     kept = [split.train.subset(staying(split.train, reasons, dropped)) for _, dropped in STEPS]
+    if len(kept[-1]) == len(split.train):
+        fail(f"{options.drop}: names no face of {options.data}; was it written for other data?")
     right = [
         [score(recipe, faces, rulers, seed, name) for seed in range(options.seeds)]
         for (name, _), faces in zip(STEPS, kept, strict=True)

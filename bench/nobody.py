@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mien.predict.faces import find_faces
 
@@ -25,7 +25,7 @@ def main() -> None:
         try:
             with Image.open(path) as file:
                 picture = file.convert("RGB")
-        except (OSError, UnidentifiedImageError):
+        except (OSError, Image.DecompressionBombError):
             continue
         picture.thumbnail((LONGEST, LONGEST))
         pictures += 1

@@ -50,10 +50,15 @@ def test_bfloat16_is_rounded_once() -> None:
     torch.testing.assert_close(y.float(), exact.bfloat16().float(), rtol=2**-7, atol=1e-6)
 
 
-def test_what_is_not_a_number_stays_so() -> None:
-    """A ReLU that made it zero would hide a diverged network."""
-    x = torch.full((2, 32, 2, 2), torch.nan)
-    assert kernels.norm_pool_relu(x, a_norm(32), 2).isnan().all()
+@pytest.mark.parametrize("place", range(4))
+def test_what_is_not_a_number_stays_so(place: int) -> None:
+    """A pooling or a ReLU that took it for small would hide a diverged network."""
+    x = torch.zeros(2, 32, 2, 2)
+    x[..., place // 2, place % 2] = torch.nan
+    assert kernels.norm_pool_relu(x.clone(), a_norm(32), 2).isnan().all()
+    with torch.no_grad():
+        assert kernels.norm_pool_relu(x, a_norm(32).eval(), 2).isnan().all()
+        assert kernels.first_block(x[:, :1], torch.nn.Conv2d(1, 32, 3, padding=1), a_norm(32).eval()).isnan().all()
 
 
 def test_the_same_bits_again() -> None:
@@ -128,3 +133,22 @@ def test_the_first_block_is_rounded_once() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rounded = kernels.first_block(faces, convolution, norm)
     assert torch.equal(rounded, exact.bfloat16())
+    dy = torch.randn_like(exact).bfloat16()
+    for one, other in zip(
+        torch.autograd.grad(rounded, list(norm.parameters()), dy),
+        torch.autograd.grad(exact, list(norm.parameters()), dy.float()),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16])
+def test_other_numbers_are_left_to_pytorch(kind: torch.dtype) -> None:
+    """So are other devices: the kernels take addresses."""
+    network = build("classic", 7).eval().to(kind)
+    fused = copy.deepcopy(network)
+    fuse(fused)
+    faces = torch.rand(3, 1, 48, 48, dtype=kind)
+    with torch.no_grad():
+        assert torch.equal(fused(faces), network(faces))
+        assert fused.to("meta")(faces.to("meta")).shape == (3, 7)

@@ -11,13 +11,13 @@ import torch
 from conftest import random_faces
 
 from mien.data.dataset import Dataset, Split
-from mien.errors import ModelError, TrainingError, UsageError
-from mien.models.files import read_model
+from mien.errors import DataError, ModelError, TrainingError, UsageError
+from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import torch_network
 from mien.train import trainer
 from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
-from mien.train.run import Start, free_folder, read_history, train_run
+from mien.train.run import Start, free_folder, read_history, resume_run, train_run
 from mien.train.state import State
 from mien.train.trainer import Listener, TrainResult, class_weights, pick_device, train
 
@@ -55,6 +55,8 @@ def test_same_seed_same_weights_bit_for_bit() -> None:
         {"average": 0.9},
         {"smoothing": 0.1},
         {"balance": "sqrt"},
+        {"mixup": 0.3},
+        {"augment": replace(SHORT.augment, erase=1.0)},
     ],
     ids=str,
 )
@@ -69,7 +71,8 @@ def test_it_learns_what_is_easy() -> None:
     assert result.history[-1].loss < result.history[0].loss
 
 
-def test_the_kept_model_is_that_of_the_lowest_validation_loss() -> None:
+def test_the_kept_model_is_that_of_the_lowest_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)  # which validation would be rounded to
     states: list[State] = []
     result = run(replace(SHORT, epochs=5), listener=Listener(on_epoch=states.append))
     assert result.best.val_loss == min(state.last.val_loss for state in states)
@@ -244,18 +247,77 @@ def test_a_teacher_of_other_classes_is_refused() -> None:
     faces = random_faces(96, CLASSES)
     teacher = run().model
     other = replace(faces, classes=("a", "b", "c"))
-    with pytest.raises(ModelError, match="a teacher names calm, cross, glad, but the data hold a, b, c"):
+    with pytest.raises(ModelError, match="a teacher names calm, cross, glad, but the training data holds a, b, c; use"):
         train(SHORT, other, other, 0, "cpu", teachers=[teacher])
+
+
+def test_what_is_learned_is_half_the_mean_of_the_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each teacher's answer is that of its file, whatever the student's recipe."""
+    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)
+    faces = random_faces(96, CLASSES)
+    teachers = [replace(run(replace(SHORT, epochs=5), seed).model, temperature=seed + 1.0) for seed in (0, 1)]
+    learner = trainer._Run(
+        replace(SHORT, adjust=0.25), faces, faces, 0, torch.device("cpu"), Listener(), teachers, None
+    )
+    labels = torch.from_numpy(faces.labels)
+    targets = learner._taught(torch.from_numpy(faces.images)[:, None].float() / 255, labels).numpy()
+    answers = np.mean([predict_proba(teacher, faces.images) for teacher in teachers], 0)
+    np.testing.assert_allclose(targets, (np.eye(3)[faces.labels] + answers) / 2, atol=1e-4)
+
+
+def test_a_teacher_stays_as_it_was() -> None:
+    teacher = run(replace(SHORT, epochs=5)).model
+    faces = random_faces(96, CLASSES)
+    before = predict_proba(teacher, faces.images)
+    train(SHORT, faces, faces, 0, "cpu", teachers=[teacher])
+    assert np.array_equal(predict_proba(teacher, faces.images), before)
+
+
+@pytest.mark.parametrize("wrong", ["teacher", "init"])
+def test_models_that_do_not_fit_leave_no_run_behind(wrong: str, tmp_path: Path) -> None:
+    model, out = tmp_path / "model.safetensors", tmp_path / "run"
+    write_model(run(replace(SHORT, network="deep")).model, model)
+    begun = replace(start(tmp_path), init=model)
+    if wrong == "teacher":
+        other = replace(begun.split.train, classes=("a", "b", "c"))
+        split = replace(begun.split, train=other, val=replace(begun.split.val, classes=other.classes))
+        begun = replace(begun, init=None, teachers=(model,), split=split)
+    with pytest.raises(ModelError):
+        train_run(begun, out, Listener())
+    assert not out.exists()
+
+
+def test_a_run_goes_on_with_its_teachers_and_needs_no_init(tmp_path: Path) -> None:
+    models = tuple(tmp_path / f"{seed}.safetensors" for seed in range(3))
+    for seed, path in enumerate(models):
+        write_model(run(seed=seed).model, path)
+    begun = replace(start(tmp_path, replace(SHORT, epochs=4)), teachers=models[:2], init=models[2])
+    whole = train_run(begun, tmp_path / "whole", Listener()).model
+
+    def stop(state: State) -> None:
+        if state.last.epoch == 2:
+            raise KeyboardInterrupt
+
+    train_run(begun, tmp_path / "halves", Listener(on_epoch=stop))
+    models[2].unlink()
+    models[1].rename(tmp_path / "away")
+    with pytest.raises(DataError, match="started with a model that is not there"):
+        resume_run(begun, tmp_path / "halves", Listener())
+    write_model(run(seed=5).model, models[1])
+    with pytest.raises(DataError, match=r"1.safetensors: not the model that this run was started with"):
+        resume_run(begun, tmp_path / "halves", Listener())
+    (tmp_path / "away").replace(models[1])
+    rest = resume_run(begun, tmp_path / "halves", Listener()).model
+    assert same_weights(rest, whole)
+    assert rest.notes["taught by"].count(".safetensors (") == 2
+    assert rest.notes["began with"].startswith("2.safetensors (")
 
 
 def test_training_begins_with_the_weights_of_init() -> None:
     faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
     before = train(replace(SHORT, epochs=8), faces, val, 0, "cpu").model
-    still = replace(SHORT, epochs=1, rate=1e-12)
-    after = train(still, faces, val, 1, "cpu", init=before).model
-    assert predict_proba(after, faces.images, prior="natural").argmax(1).tolist() != [0] * 96
-    for name, weight in torch_network(before).named_parameters():
-        torch.testing.assert_close(torch_network(after).get_parameter(name), weight, msg=name)
+    learner = trainer._Run(SHORT, faces, val, 1, torch.device("cpu"), Listener(), (), before)
+    assert same_weights(learner._snapshot(), before), "running statistics too"
 
 
 def test_init_of_other_classes_gives_all_but_the_last_layer() -> None:
@@ -269,5 +331,5 @@ def test_init_of_other_classes_gives_all_but_the_last_layer() -> None:
 
 def test_init_of_another_network_is_refused() -> None:
     faces = random_faces(96, CLASSES)
-    with pytest.raises(ModelError, match="--init is a network 'pooled', but short trains 'classic'"):
+    with pytest.raises(ModelError, match="--init is a network 'pooled', but short trains 'classic'; give a model"):
         train(replace(SHORT, network="classic"), faces, faces, 0, "cpu", init=run().model)

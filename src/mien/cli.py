@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
 ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
 Flag = tyro.conf.FlagCreatePairsOff
+Repeated = tyro.conf.UseAppendAction
 Part = Literal["train", "val", "test"]
 Labels = Literal["given", "votes"]
 
@@ -125,7 +126,7 @@ def train(
     balance: Literal["weights", "sqrt", "none"] | None = None,
     labels: Labels = "given",
     votes: Path | None = None,
-    teacher: tuple[Path, ...] = (),
+    teacher: Repeated[tuple[Path, ...]] = (),
     init: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -145,7 +146,7 @@ def train(
         labels: "given" by the data, or the "votes" of several people.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
             where the data were prepared with votes.
-        teacher: model files or run folders; the mean of their answers is half of what is learned.
+        teacher: model file or run folder whose answers are half of what is learned; given again, the mean of all.
         init: model file or run folder whose weights training begins with.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".

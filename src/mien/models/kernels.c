@@ -43,6 +43,9 @@ static inline long place(const Shape *s, long row, int column) {
 /* Where the window's k-th place lies, from its first. */
 static inline long beside(const Shape *s, int k) { return (k / 2 * (long)s->width + k % 2) * s->channels; }
 
+/* Whether a number is larger; NaN beats everything, so that it stays in sight. */
+static inline int beats(float value, float best) { return value > best || value != value; }
+
 /* Adds up what the threads have summed, [threads][2][channels], into `sums` [2][channels], always in the same order. */
 static void collect(const double *partial, int threads, int channels, double *sums) {
     memset(sums, 0, 2 * channels * sizeof *sums);
@@ -87,8 +90,8 @@ static inline void forward_place(const number *restrict x, const Shape *s, int w
         int which = 0;
         for (int k = 1; k < window * window; k++) {
             float value = scale[c] * load(x[beside(s, k) + c]);
-            which = value > best ? k : which;
-            best = value > best ? value : best;
+            which = beats(value, best) ? k : which;
+            best = beats(value, best) ? value : best;
         }
         best += shift[c];
         y[c] = store(best < 0 ? 0 : best); /* NaN stays NaN */
@@ -246,8 +249,8 @@ void first_forward(const float *faces, Shape s, const float *weights, const floa
                         value[k] += weights[tap * channels + c] * seen[k / 2 + tap / 3][k % 2 + tap % 3];
                 float most = value[0], at = 0;
                 for (int k = 1; k < 4; k++) {
-                    at = value[k] > most ? k : at;
-                    most = value[k] > most ? value[k] : most;
+                    at = beats(value[k], most) ? k : at;
+                    most = beats(value[k], most) ? value[k] : most;
                 }
                 best[c] = most + shift[c];
                 which[c] = at;

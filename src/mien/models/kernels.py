@@ -1,4 +1,4 @@
-"""Batch norm, max pool and ReLU as one operation, with the first convolution too, for training on a CPU.
+"""Batch norm, max pool and ReLU as one operation, with the first convolution too, for networks on a CPU.
 
 Between two convolutions there is no arithmetic to speak of, only memory to go through, and PyTorch goes through it
 seven times forwards and back. One look at the largest of each window is enough: batch norm is a line `a x + b` in each
@@ -7,7 +7,7 @@ only the chosen places carry a slope, and the rest of batch norm's gradient is a
 function, computed in another order (exact but for rounding).
 
 The C code is compiled when first used, in about a second, into a folder that is deleted at once. Where there is no
-compiler, training goes on with PyTorch's own operations.
+compiler, PyTorch's own operations do the work.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ class _Shape(ctypes.Structure):
     )
 
 
+def usable(x: Tensor) -> bool:
+    """Whether the kernels take `x`, and what they would give for it."""
+    result = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return x.device.type == "cpu" and x.dtype in _TYPES and result in _TYPES
+
+
 @cache
 def available() -> bool:
     """Whether the kernels can be compiled and loaded here."""
@@ -71,13 +77,13 @@ def norm_pool_relu(x: Tensor, norm: nn.BatchNorm2d, window: int) -> Tensor:
 def first_block(faces: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     """relu(max_pool(batch_norm(convolution(faces)))); in training mode, the running statistics are moved on.
 
-    faces: float32 [B, 1, H, W] on the CPU, which get no gradient. Gives [B, C, H / 2, W / 2], in
+    faces: float32 or bfloat16 [B, 1, H, W] on the CPU, which get no gradient. Gives [B, C, H / 2, W / 2], in
     bfloat16 under autocast.
 
     The convolution's result is never written down. Each of its numbers is a sum of nine products with a patch of the
     face, so mean, variance and batch norm's gradient all follow from the patches' sums of products, 10 by 10 numbers.
     """
-    padded = pad(faces.detach(), (1, 1, 1, 1)).contiguous()
+    padded = pad(faces.detach().float(), (1, 1, 1, 1)).contiguous()
     batch, _, height, width = faces.shape
     shape = _Shape(batch, height, width, convolution.out_channels, 2)
     number = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32

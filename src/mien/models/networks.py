@@ -44,14 +44,13 @@ class Block(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps [B, out, H / 2, W / 2] of maps [B, in, H, W]; of full size where the block does not pool."""
-        if torch.is_grad_enabled() and not self.training:  # whoever asks for slopes at rest asks PyTorch
+        sloped_at_rest = torch.is_grad_enabled() and not self.training
+        if (not self.fused and not self.fused_first) or sloped_at_rest or not kernels.usable(input):
             return super().forward(input)
         convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", (self[0], self[1]))
         if self.fused_first:
             return kernels.first_block(input, convolution, norm)
-        if self.fused:
-            return kernels.norm_pool_relu(convolution(input), norm, self.window)
-        return super().forward(input)
+        return kernels.norm_pool_relu(convolution(input), norm, self.window)
 
 
 class Network(nn.Module):
@@ -122,7 +121,7 @@ def folded(network: Network) -> list[NDArray[np.float32]]:
 def fuse(network: Network) -> None:
     """Let the blocks run by compiled kernels, where there is a compiler.
 
-    Blocks whose width fills no whole vector stay as they are: there PyTorch's own operations are faster.
+    The first block's kernel is faster at any width, the others' where the width fills whole vectors.
     """
     if not kernels.available():
         return

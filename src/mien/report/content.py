@@ -24,7 +24,7 @@ from mien.evaluate.metrics import ClassScore, Scores
 from mien.models.files import MODEL_FILE, model_digest
 from mien.report.words import certainty, summary, variations
 from mien.train.augment import Augment
-from mien.train.run import CONFIG, HISTORY, read_history
+from mien.train.run import CONFIG, GIVEN_MODELS, HISTORY, given_models, read_history
 from mien.train.trainer import Epoch
 
 FIGURES = "figures"
@@ -419,9 +419,9 @@ def _title(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) 
 def _identity(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     """What a model's own notes tell of its training; where they tell nothing, the model's name."""
     if config:
-        return (config["recipe"]["name"], str(config["seed"]), config["data"]["note"])
+        return (config["recipe"]["name"], str(config["seed"]), config["data"]["note"], *given_models(config).values())
     notes = metrics.get("notes", {})
-    told = tuple(notes[key] for key in ("recipe", "seed", "data") if key in notes)
+    told = tuple(notes[key] for key in ("recipe", "seed", "data", *GIVEN_MODELS) if key in notes)
     return told or (str(metrics.get("model", folder)),)
 
 
@@ -472,10 +472,8 @@ def _model(config: Mapping[str, Any], metrics: Mapping[str, Any], run: Path | No
     note = config.get("data", {}).get("note") or metrics.get("notes", {}).get("data")
     if note:
         facts["trained on"] = str(note)
-    for key in ("recipe", "seed", "mien"):
-        if not config and key in metrics.get("notes", {}):
-            facts[key] = str(metrics["notes"][key])
-    return facts
+    told = given_models(config) if config else metrics.get("notes", {})
+    return facts | {key: str(told[key]) for key in ("recipe", "seed", *GIVEN_MODELS, "mien") if key in told}
 
 
 def _made_by(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:

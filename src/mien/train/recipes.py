@@ -84,7 +84,7 @@ BASE_FER2013 = Recipe(
 BASE = replace(BASE_FER2013, name="base", smoothing=0.0, adjust=0.25)
 TINY = replace(BASE, name="tiny", network="tiny")
 
-# A second run that begins with the first (--init), is taught by it (--teacher), and sees more varied faces.
+# A second run, taught by the first (--teacher), that begins with base's weights (--init) and sees more varied faces.
 BASE_AGAIN = replace(
     BASE,
     name="base-again",

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from mien.data.copies import blank, conflicting, copy_groups, group_sizes, share
 from mien.data.dataset import Dataset, Split
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
-from mien.errors import DataError, TrainingError, UsageError
+from mien.errors import DataError, MienError, TrainingError, UsageError
 from mien.models import kernels
 from mien.models.files import MODEL_FILE, model_digest, read_model, write_model
 from mien.models.model import Model
@@ -35,10 +35,11 @@ from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write
 from mien.train.lock import hold
 from mien.train.recipes import Recipe, restore_recipe
 from mien.train.state import Epoch, State
-from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device, train, with_notes
+from mien.train.trainer import Listener, TrainResult, check_models, has_bfloat16, pick_device, train, with_notes
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
+GIVEN_MODELS = ("taught by", "began with")  # in a model's notes
 _PATHS = ("save_as", "votes", "init")  # fields of Start
 
 Finish = Callable[[TrainResult], None]
@@ -81,7 +82,8 @@ def train_run(start: Start, out: Path, listener: Listener, finish: Finish = lamb
     be written, or where the network collapses.
     """
     config = _config(start)
-    _faces(start)  # bad data are refused before anything is written
+    train_faces, _ = _faces(start)  # bad data and models are refused before anything is written
+    check_models(start.recipe, train_faces.classes, *_models(start, config))
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with hold(out):
@@ -138,7 +140,7 @@ def read_start(folder: Path) -> Start:
         save_as, votes, init = (value and Path(value) for value in (config[name] for name in _PATHS))
         teachers = tuple(Path(value) for value in config["teachers"])
     except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / CONFIG}: not the record of a run ({error!r}); train anew") from None
+        raise DataError(f"{folder / CONFIG}: damaged, or of another version of Mien ({error!r}); train anew") from None
     try:
         pick_device(device)
     except UsageError:
@@ -198,6 +200,14 @@ def data_note(split: Split, path: str) -> str:
     return f"{kind}{path}: {split.origin}".replace(path, Path(path).name or path)
 
 
+def given_models(config: Mapping[str, Any]) -> dict[str, str]:
+    """Name and digest of a run's teachers, and of what it began with; a key of GIVEN_MODELS is missing for none."""
+    teachers = zip(config.get("teachers", ()), config.get("teachers_sha256", ()), strict=False)
+    init = [(config["init"], config["init_sha256"])] if config.get("init") else []
+    texts = (", ".join(f"{Path(path).name} ({sha[:12]})" for path, sha in given) for given in (teachers, init))
+    return {key: text for key, text in zip(GIVEN_MODELS, texts, strict=True) if text}
+
+
 def versions() -> dict[str, str]:
     """Versions of what decides a run's numbers."""
     installed = {name: version(name) for name in ("torch", "numpy", "pillow")}
@@ -208,7 +218,7 @@ def _go(
     start: Start, config: dict[str, Any], state: State | None, out: Path, listener: Listener, finish: Finish
 ) -> TrainResult:
     """Train from `state` to the end, on disk; the folder is held and its config written."""
-    notes = {"data": data_note(start.split, start.data_path), "mien": __version__}
+    notes = {"data": data_note(start.split, start.data_path), **given_models(config), "mien": __version__}
     run, around = _digest(config), _surroundings(config["device"])
 
     def save(state: State) -> None:
@@ -219,8 +229,8 @@ def _go(
         listener.on_epoch(state)
 
     listening = replace(listener, on_epoch=save)
-    teachers = [_given_model(*pair) for pair in zip(start.teachers, config["teachers_sha256"], strict=True)]
-    init = _given_model(start.init, config["init_sha256"]) if start.init else None
+    # A run that goes on has its weights in its state, and needs no longer what they began with.
+    teachers, init = _models(start if state is None else replace(start, init=None), config)
     result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teachers, init)
     result = replace(result, model=with_notes(result.model, **notes))
     with _writing(out):
@@ -236,9 +246,20 @@ def _faces(start: Start) -> tuple[Dataset, Dataset]:
     return start.split.part("train"), with_majority(start.split.part("val"))
 
 
-def _given_model(path: Path, digest: str) -> Model:
-    """The model at `path`, a teacher or what training began with; raises DataError where it is another by now."""
-    if model_digest(path) != digest:
+def _models(start: Start, config: dict[str, Any]) -> tuple[list[Model], Model | None]:
+    """The teachers, and what training begins with; raises DataError where one is not what the run was started with."""
+    if len(start.teachers) != len(config["teachers_sha256"]):
+        raise DataError(f"{CONFIG}: its teachers are not those that it counts; train anew")
+    teachers = [_given(*pair) for pair in zip(start.teachers, config["teachers_sha256"], strict=True)]
+    return teachers, _given(start.init, config["init_sha256"]) if start.init else None
+
+
+def _given(path: Path, digest: str) -> Model:
+    try:
+        same = model_digest(path) == digest
+    except MienError as error:
+        raise DataError(f"this run was started with a model that is not there: {error}") from None
+    if not same:
         raise DataError(f"{path}: not the model that this run was started with; put it back, or train anew")
     return read_model(path)
 

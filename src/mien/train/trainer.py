@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
 from mien.errors import ModelError, TrainingError, UsageError
+from mien.models.files import check_classes
 from mien.models.model import Model
-from mien.models.networks import Network, build, fuse, torch_network
+from mien.models.networks import Network, build, fuse
 from mien.preprocess import Preprocess
 from mien.train.augment import mix
 from mien.train.recipes import Balance, Recipe
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
 _SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
 _TRIED = 200  # ... if it has had that many updates to begin learning
+_LOOKED_AT = 256  # validation faces that tell whether it has
 _COLLAPSED = "collapsed"
 
 
@@ -86,8 +89,9 @@ def train(
 
     Faces with shares of votes are learned by these. The `teachers` are asked about every face as the network sees
     it, varied alike, and half of what the network learns is the mean of their answers (arXiv:1503.02531,
-    arXiv:2106.05237).
+    arXiv:2106.05237), each at its temperature and as if expressions had been as frequent for it as they are here.
     `init` is a model whose weights the network begins with, except for the last layer where it names other classes.
+    Losses and accuracies are of the network at work, in bfloat16 where the device multiplies it.
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
     would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
@@ -96,8 +100,24 @@ def train(
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
+    check_models(recipe, train.classes, teachers, init)
     run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teachers, init)
     return run.go(start)
+
+
+def check_models(recipe: Recipe, classes: tuple[str, ...], teachers: Sequence[Model], init: Model | None) -> None:
+    """Raise ModelError where a teacher cannot teach these classes, or `init` is not the recipe's network."""
+    for teacher in teachers:
+        check_classes(teacher, classes, "a teacher", "the training data")
+        _weights(teacher, "teaches")
+    if init is None:
+        return
+    _weights(init, "trains further")
+    if init.architecture != recipe.network:
+        raise ModelError(
+            f"--init is a network '{init.architecture}', but {recipe.name} trains '{recipe.network}'; give a model of "
+            "that network, or another --recipe"
+        )
 
 
 def pick_device(name: str) -> torch.device:
@@ -151,6 +171,27 @@ def _tilted(frequency: np.ndarray, power: float) -> tuple[float, ...]:
     return tuple((raised / raised.sum()).tolist()) if frequency.all() else ()
 
 
+@dataclass(frozen=True)
+class _Teacher:
+    """A model at rest on the device, and what is added to its logits for the frequency of the classes [K]."""
+
+    network: nn.Module
+    temperature: float
+    shift: Tensor
+
+    @classmethod
+    def of(cls, model: Model, frequency: np.ndarray, device: torch.device) -> _Teacher:
+        network = deepcopy(_weights(model, "teaches")).to(device).eval()
+        if device.type == "cpu":
+            fuse(network)
+        shift = np.log(frequency) - np.log(model.prior) if model.prior and frequency.all() else np.zeros(len(frequency))
+        return cls(network, model.temperature, torch.from_numpy(shift).float().to(device))
+
+    def __call__(self, faces: Tensor) -> Tensor:
+        """Probabilities [B, K] of faces [B, 1, S, S], for classes as frequent as where the student learns."""
+        return (self.network(faces).float() / self.temperature + self.shift).softmax(1)
+
+
 class _Run:
     """One training run under way."""
 
@@ -180,8 +221,8 @@ class _Run:
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
         frequency = _frequency(train, weights)
         self.prior = _tilted(frequency, 1 - recipe.adjust)
-        self.teachers = [_teacher(model, train.classes, device) for model in teachers]
-        self.granted = recipe.adjust * torch.tensor(frequency, device=device).log().float() if recipe.adjust else None
+        self.teachers = [_Teacher.of(model, frequency, device) for model in teachers]
+        self.granted = torch.from_numpy(recipe.adjust * np.log(frequency)).float().to(device) if recipe.adjust else None
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -203,8 +244,8 @@ class _Run:
     def _advance(self, state: State | None) -> State:
         """Train one epoch more."""
         history = state.history if state else ()
-        epoch, probabilities = self._epoch(len(history) + 1)
-        ended = self._end(epoch, probabilities)
+        epoch = self._epoch(len(history) + 1)
+        ended = self._end(epoch)
         if state is None or self.recipe.keep == "last" or epoch.val_loss < state.best.val_loss:
             best, model = epoch, self._snapshot()
         else:
@@ -212,10 +253,10 @@ class _Run:
         settings = self.optimizer.state_dict()["param_groups"]
         return State((*history, epoch), best, model, self._tensors(), settings, self.schedule.state(), ended)
 
-    def _end(self, epoch: Epoch, probabilities: Tensor) -> str:
+    def _end(self, epoch: Epoch) -> str:
         """Why training ends with this epoch, "" if it goes on."""
         enough = self.schedule.end_epoch(epoch.val_loss)
-        if epoch.epoch * self.steps >= _TRIED and self._collapsed(probabilities):
+        if epoch.epoch * self.steps >= _TRIED and self._collapsed():
             return _COLLAPSED
         if enough:
             return "stopped early"
@@ -236,14 +277,14 @@ class _Run:
         restore_optimizer(self.optimizer, named("optimizer", state.tensors), state.settings)
         self.schedule.restore(state.schedule)
 
-    def _epoch(self, number: int) -> tuple[Epoch, Tensor]:
+    def _epoch(self, number: int) -> Epoch:
         start = time.perf_counter()
         loss, accuracy = self._train_epoch(number)
         seconds = time.perf_counter() - start
-        val_loss, val_accuracy, probabilities = self._validate()
+        val_loss, val_accuracy = self._validate()
         rate = self.optimizer.param_groups[0]["lr"]
         speed = len(self.train.labels) / seconds
-        return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds, speed), probabilities
+        return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds, speed)
 
     def _train_epoch(self, number: int) -> tuple[float, float]:
         """One pass over the faces; mean loss and accuracy, as trained on (augmented, with dropout)."""
@@ -287,27 +328,27 @@ class _Run:
     def _taught(self, faces: Tensor, targets: Tensor) -> Tensor:
         """What to answer, float32 [B, K]: half as the data say, half as the teachers do."""
         with torch.no_grad(), self._precision():
-            each = [self._grant(teacher(faces).float()).softmax(1) for teacher in self.teachers]
-        answers = torch.stack(each).mean(0)
+            answers = torch.stack([teacher(faces) for teacher in self.teachers]).mean(0)
         return (_shares(targets, len(self.classes)) + answers) / 2
 
-    def _validate(self) -> tuple[float, float, Tensor]:
-        logits = self._answers(self._kept())
-        loss = cross_entropy(logits, self.val.targets).item()
-        accuracy = (logits.argmax(1) == self.val.labels).float().mean().item()
-        return loss, accuracy, logits.softmax(1)
-
-    def _answers(self, network: nn.Module) -> Tensor:
-        """A network's logits for the validation faces."""
-        network.eval()
+    def _validate(self) -> tuple[float, float]:
+        """Loss and accuracy on the validation faces."""
+        network = self._kept().eval()
         with torch.inference_mode(), self._precision():
-            return torch.cat([network(batch.float() / 255).float() for batch in self.val.faces.split(256)])
+            logits = torch.cat([network(batch.float() / 255).float() for batch in self.val.faces.split(256)])
+        loss = cross_entropy(logits, self.val.targets).item()
+        return loss, (logits.argmax(1) == self.val.labels).float().mean().item()
 
-    def _collapsed(self, probabilities: Tensor) -> bool:
+    def _collapsed(self) -> bool:
         """Whether every face gets the same answer; a running mean may say so for a while when its network does not."""
-        if not _same_for_all(probabilities):
-            return False
-        return self.average is None or _same_for_all(self._answers(self.network).softmax(1))
+        return all(_same_for_all(self._sample(network)) for network in (self._kept(), self.network))
+
+    def _sample(self, network: nn.Module) -> Tensor:
+        """A network's probabilities for some validation faces from all over, in float32: bfloat16's steps would look
+        like differences."""
+        faces = self.val.faces[:: -(-len(self.val.faces) // _LOOKED_AT)]
+        with torch.inference_mode():
+            return network.eval()(faces.float() / 255).softmax(1)
 
     def _draws(self, epoch: int) -> tuple[Tensor, torch.Generator]:
         """The order of the faces and the generator for augmentation; also seeds dropout."""
@@ -333,8 +374,7 @@ class _Run:
         self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.train.labels), loss, accuracy))
 
     def _collapse(self, epoch: Epoch) -> str:
-        _, _, probabilities = self._validate()
-        answer = self.classes[int(probabilities[0].argmax())]
+        answer = self.classes[int(self._sample(self._kept())[0].argmax())]
         return (
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
             f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
@@ -346,9 +386,7 @@ def _begin(recipe: Recipe, classes: tuple[str, ...], init: Model | None) -> Netw
     network = build(recipe.network, len(classes))
     if init is None:
         return network
-    if init.architecture != recipe.network:
-        raise ModelError(f"--init is a network '{init.architecture}', but {recipe.name} trains '{recipe.network}'")
-    weights = torch_network(init).state_dict()
+    weights = _weights(init, "trains further").state_dict()
     if init.classes != classes:
         weights = {name: weight for name, weight in weights.items() if not name.startswith("head.")}
     network.load_state_dict(weights, strict=False)
@@ -360,13 +398,13 @@ def _shares(targets: Tensor, classes: int) -> Tensor:
     return targets if targets.is_floating_point() else one_hot(targets, classes).float()
 
 
-def _teacher(model: Model, classes: tuple[str, ...], device: torch.device) -> nn.Module:
-    if model.classes != classes:
-        raise ModelError(f"a teacher names {', '.join(model.classes)}, but the data hold {', '.join(classes)}")
-    network = torch_network(model).to(device).eval()
-    if device.type == "cpu":
-        fuse(network)
-    return network
+def _weights(model: Model, purpose: str) -> Network:
+    """The model's network; raises ModelError where it came from an .onnx file."""
+    if not isinstance(model.network, Network):
+        raise ModelError(
+            f"no .onnx model {purpose}, nor do those that come with Mien; give a run folder or .safetensors"
+        )
+    return model.network
 
 
 def _same_for_all(probabilities: Tensor) -> bool:
