@@ -458,7 +458,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "bit flipped": (lambda run: flip(run / CHECKPOINT), f"run/{CHECKPOINT}: damaged"),
     "checkpoint of another run": (change_seed, f"run/{CHECKPOINT}: belongs to another run than config.json"),
     "config cut": (lambda run: (run / "config.json").write_text("{"), "run/config.json: cannot be read"),
-    "config empty": (lambda run: (run / "config.json").write_text("{}"), "run/config.json: not the record of a run"),
+    "config empty": (
+        lambda run: (run / "config.json").write_text("{}"),
+        "run/config.json: damaged, or of another version of Mien (KeyError('recipe')); train anew",
+    ),
     "config no object": (
         lambda run: (run / "config.json").write_text("[]"),
         "run/config.json: not the record of a run",

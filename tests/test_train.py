@@ -229,6 +229,13 @@ def test_adjusted_answers_owe_less_to_the_frequency(adjust: float, odds: float) 
     assert predict_proba(model, faces.images[:1], prior="uniform")[0] == pytest.approx([0.5, 0.5], abs=0.05)
 
 
+def test_a_class_without_faces_leaves_the_loss_a_number() -> None:
+    faces = replace(random_faces(96, CLASSES), classes=(*CLASSES, "nowhere"))
+    shares = np.eye(4, dtype=np.float32)[faces.labels]
+    result = train(replace(SHORT, adjust=0.25), replace(faces, shares=shares), faces, 0, "cpu")
+    assert math.isfinite(result.best.loss)
+
+
 def test_a_teacher_is_learned_from() -> None:
     """With labels that say nothing, only the teacher can tell the faces apart."""
     faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
@@ -331,5 +338,5 @@ def test_init_of_other_classes_gives_all_but_the_last_layer() -> None:
 
 def test_init_of_another_network_is_refused() -> None:
     faces = random_faces(96, CLASSES)
-    with pytest.raises(ModelError, match="--init is a network 'pooled', but short trains 'classic'; give a model"):
+    with pytest.raises(ModelError, match="--init is a network 'pooled', but the recipe trains 'classic'; give a model"):
         train(replace(SHORT, network="classic"), faces, faces, 0, "cpu", init=run().model)

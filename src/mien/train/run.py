@@ -33,9 +33,10 @@ from mien.models.model import Model
 from mien.models.networks import parameters, torch_network
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from mien.train.lock import hold
+from mien.train.others import check_models
 from mien.train.recipes import Recipe, restore_recipe
 from mien.train.state import Epoch, State
-from mien.train.trainer import Listener, TrainResult, check_models, has_bfloat16, pick_device, train, with_notes
+from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device, train, with_notes
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -83,7 +84,7 @@ def train_run(start: Start, out: Path, listener: Listener, finish: Finish = lamb
     """
     config = _config(start)
     train_faces, _ = _faces(start)  # bad data and models are refused before anything is written
-    check_models(start.recipe, train_faces.classes, *_models(start, config))
+    check_models(start.recipe.network, train_faces.classes, *_models(start, config))
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with hold(out):

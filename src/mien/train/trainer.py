@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,12 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
-from mien.errors import ModelError, TrainingError, UsageError
-from mien.models.files import check_classes
+from mien.errors import TrainingError, UsageError
 from mien.models.model import Model
-from mien.models.networks import Network, build, fuse
+from mien.models.networks import build, fuse
 from mien.preprocess import Preprocess
 from mien.train.augment import mix
+from mien.train.others import Teacher, begin, check_models
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
 from mien.train.state import Epoch, State, copies, named, optimizer_tensors, restore_optimizer
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
 _SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
 _TRIED = 200  # ... if it has had that many updates to begin learning
+_RAREST = 1e-6  # how frequent a class without faces is taken to be: a logarithm needs something
 _LOOKED_AT = 256  # validation faces that tell whether it has
 _COLLAPSED = "collapsed"
 
@@ -100,24 +100,9 @@ def train(
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-    check_models(recipe, train.classes, teachers, init)
+    check_models(recipe.network, train.classes, teachers, init)
     run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teachers, init)
     return run.go(start)
-
-
-def check_models(recipe: Recipe, classes: tuple[str, ...], teachers: Sequence[Model], init: Model | None) -> None:
-    """Raise ModelError where a teacher cannot teach these classes, or `init` is not the recipe's network."""
-    for teacher in teachers:
-        check_classes(teacher, classes, "a teacher", "the training data")
-        _weights(teacher, "teaches")
-    if init is None:
-        return
-    _weights(init, "trains further")
-    if init.architecture != recipe.network:
-        raise ModelError(
-            f"--init is a network '{init.architecture}', but {recipe.name} trains '{recipe.network}'; give a model of "
-            "that network, or another --recipe"
-        )
 
 
 def pick_device(name: str) -> torch.device:
@@ -171,27 +156,6 @@ def _tilted(frequency: np.ndarray, power: float) -> tuple[float, ...]:
     return tuple((raised / raised.sum()).tolist()) if frequency.all() else ()
 
 
-@dataclass(frozen=True)
-class _Teacher:
-    """A model at rest on the device, and what is added to its logits for the frequency of the classes [K]."""
-
-    network: nn.Module
-    temperature: float
-    shift: Tensor
-
-    @classmethod
-    def of(cls, model: Model, frequency: np.ndarray, device: torch.device) -> _Teacher:
-        network = deepcopy(_weights(model, "teaches")).to(device).eval()
-        if device.type == "cpu":
-            fuse(network)
-        shift = np.log(frequency) - np.log(model.prior) if model.prior and frequency.all() else np.zeros(len(frequency))
-        return cls(network, model.temperature, torch.from_numpy(shift).float().to(device))
-
-    def __call__(self, faces: Tensor) -> Tensor:
-        """Probabilities [B, K] of faces [B, 1, S, S], for classes as frequent as where the student learns."""
-        return (self.network(faces).float() / self.temperature + self.shift).softmax(1)
-
-
 class _Run:
     """One training run under way."""
 
@@ -209,7 +173,7 @@ class _Run:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
         self.classes = train.classes
-        self.network = _begin(recipe, train.classes, init).to(device)
+        self.network = begin(recipe.network, train.classes, init).to(device)
         if device.type == "cpu":
             fuse(self.network)
         self.average = _running_mean(self.network, recipe.average) if recipe.average else None
@@ -221,8 +185,9 @@ class _Run:
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
         frequency = _frequency(train, weights)
         self.prior = _tilted(frequency, 1 - recipe.adjust)
-        self.teachers = [_Teacher.of(model, frequency, device) for model in teachers]
-        self.granted = torch.from_numpy(recipe.adjust * np.log(frequency)).float().to(device) if recipe.adjust else None
+        self.teachers = [Teacher.of(model, frequency, device) for model in teachers]
+        granted = recipe.adjust * np.log(np.maximum(frequency, _RAREST))
+        self.granted = torch.from_numpy(granted).float().to(device)
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -312,7 +277,8 @@ class _Run:
             targets = self._taught(faces, targets)
         with self._precision():
             logits = self.network(faces).float()
-        losses = cross_entropy(self._grant(logits), targets, reduction="none", label_smoothing=self.recipe.smoothing)
+        # What the loss adds for the frequency of the classes, the answers need not hold.
+        losses = cross_entropy(logits + self.granted, targets, reduction="none", label_smoothing=self.recipe.smoothing)
         losses = losses * self.weights[labels]
         self.optimizer.zero_grad()
         losses.mean().backward()
@@ -320,10 +286,6 @@ class _Run:
         if self.average is not None:
             self.average.update_parameters(self.network)
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
-
-    def _grant(self, logits: Tensor) -> Tensor:
-        """Logits and what the loss adds to them for the frequency of the classes."""
-        return logits if self.granted is None else logits + self.granted
 
     def _taught(self, faces: Tensor, targets: Tensor) -> Tensor:
         """What to answer, float32 [B, K]: half as the data say, half as the teachers do."""
@@ -381,30 +343,9 @@ class _Run:
         )
 
 
-def _begin(recipe: Recipe, classes: tuple[str, ...], init: Model | None) -> Network:
-    """The recipe's network with random weights, or with those of `init`."""
-    network = build(recipe.network, len(classes))
-    if init is None:
-        return network
-    weights = _weights(init, "trains further").state_dict()
-    if init.classes != classes:
-        weights = {name: weight for name, weight in weights.items() if not name.startswith("head.")}
-    network.load_state_dict(weights, strict=False)
-    return network
-
-
 def _shares(targets: Tensor, classes: int) -> Tensor:
     """What to answer as float32 [B, K], of shares or of labels [B]."""
     return targets if targets.is_floating_point() else one_hot(targets, classes).float()
-
-
-def _weights(model: Model, purpose: str) -> Network:
-    """The model's network; raises ModelError where it came from an .onnx file."""
-    if not isinstance(model.network, Network):
-        raise ModelError(
-            f"no .onnx model {purpose}, nor do those that come with Mien; give a run folder or .safetensors"
-        )
-    return model.network
 
 
 def _same_for_all(probabilities: Tensor) -> bool:
