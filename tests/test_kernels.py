@@ -152,3 +152,19 @@ def test_other_numbers_are_left_to_pytorch(kind: torch.dtype) -> None:
     with torch.no_grad():
         assert torch.equal(fused(faces), network(faces))
         assert fused.to("meta")(faces.to("meta")).shape == (3, 7)
+
+
+@pytest.mark.parametrize("batch", [4, 12])
+def test_faces_side_by_side_do_not_see_each_other(batch: int) -> None:
+    torch.manual_seed(batch)
+    maps = torch.randn(batch, 16, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
+    convolution = torch.nn.Conv2d(16, 32, 3, padding=1)
+    y = kernels._NarrowConvolution.apply(maps, convolution.weight, convolution.bias)
+    dy = torch.randn_like(y)
+    exact = copy.deepcopy(convolution).double()
+    expected = exact(maps.double())
+    torch.testing.assert_close(y.double(), expected, rtol=0.02, atol=0.02)
+    ours = torch.autograd.grad(y, (maps, convolution.weight), dy)
+    theirs = torch.autograd.grad(expected, (maps, exact.weight), dy.double())
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one - other).norm() < 0.01 * other.norm()

@@ -6,6 +6,10 @@ channel, so the largest of `a x` can be found first, and norm and ReLU then meet
 only the chosen places carry a slope, and the rest of batch norm's gradient is again a line in x. It is the same
 function, computed in another order (exact but for rounding).
 
+Matrix units (AMX) multiply tiles of 32 numbers along a row, and a row of a late map has 6. For the slopes of such a
+convolution's weights, four faces are laid side by side with a column of zeros between them, which changes nothing but
+the length of the row.
+
 The C code is compiled when first used, in about a second, into a folder that is deleted at once. Where there is no
 compiler, PyTorch's own operations do the work.
 """
@@ -23,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 _SOURCE = Path(__file__).with_name("kernels.c")
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 _TAPS = 9
+_NARROW = 8  # maps up to this wide are laid side by side ...
+_ABREAST = 4  # ... so many of them
 _TYPES = {torch.bfloat16: ("-DBFLOAT16",), torch.float32: ()}
 
 
@@ -55,6 +61,18 @@ def available() -> bool:
     """Whether the kernels can be compiled and loaded here."""
     with ThreadPoolExecutor() as pool:  # the compiler runs for one type beside the other
         return None not in pool.map(_library, _TYPES)
+
+
+def convolve(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """convolution(x), 3x3 with a border of zeros, of maps [B, in, H, W], for what batch norm follows.
+
+    Its bias gets no gradient: batch norm takes the bias out again.
+    """
+    autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    narrow = x.shape[3] <= _NARROW and len(x) % _ABREAST == 0
+    if not (autocast and narrow and torch.is_grad_enabled() and torch.cpu._is_amx_tile_supported()):
+        return convolution(x)
+    return _NarrowConvolution.apply(x, convolution.weight, convolution.bias)
 
 
 def norm_pool_relu(x: Tensor, norm: nn.BatchNorm2d, window: int) -> Tensor:
@@ -106,6 +124,36 @@ def _patch_statistics(kernels: Tensor, products: Tensor) -> tuple[Tensor, Tensor
     mean, square = kernels @ products[:-1, -1], ((kernels @ products[:-1, :-1]) * kernels).sum(1)
     mean, square = mean / products[-1, -1], square / products[-1, -1]
     return mean, (square - mean**2).clamp_(min=0)
+
+
+class _NarrowConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
+        x, low = x.bfloat16(), kernels.bfloat16()
+        ctx.save_for_backward(x, low)
+        return conv2d(x, low, bias.bfloat16(), padding=1)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, ...]:
+        (dy,) = slopes
+        x, kernels = ctx.saved_tensors
+        d_x, _, _ = _slopes_of_convolution(dy, x, kernels, (True, False, False))
+        _, d_kernels, _ = _slopes_of_convolution(_abreast(dy), _abreast(x), kernels, (False, True, False))
+        return d_x, d_kernels.float(), torch.zeros(len(kernels))
+
+
+def _slopes_of_convolution(dy: Tensor, x: Tensor, kernels: Tensor, wanted: tuple[bool, bool, bool]) -> Any:
+    """Slopes of the input, the kernels and the bias of a 3x3 convolution, as far as they are wanted."""
+    one = [1, 1]
+    return torch.ops.aten.convolution_backward(dy, x, kernels, [len(kernels)], one, one, one, False, [0, 0], 1, wanted)
+
+
+def _abreast(maps: Tensor) -> Tensor:
+    """Maps [B, C, H, W] side by side, a column of zeros after each: [B / 4, C, H, 4 (W + 1)]."""
+    batch, channels, height, width = maps.shape
+    rows = maps.new_zeros(batch // _ABREAST, height, _ABREAST, width + 1, channels)
+    rows[:, :, :, :width] = maps.permute(0, 2, 3, 1).view(-1, _ABREAST, height, width, channels).transpose(1, 2)
+    return rows.flatten(2, 3).permute(0, 3, 1, 2)
 
 
 class _FirstBlock(torch.autograd.Function):

@@ -50,7 +50,7 @@ class Block(nn.Sequential):
         convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", (self[0], self[1]))
         if self.fused_first:
             return kernels.first_block(input, convolution, norm)
-        return kernels.norm_pool_relu(convolution(input), norm, self.window)
+        return kernels.norm_pool_relu(kernels.convolve(input, convolution), norm, self.window)
 
 
 class Network(nn.Module):
