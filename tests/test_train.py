@@ -258,11 +258,14 @@ def test_a_teacher_of_other_classes_is_refused() -> None:
         train(SHORT, other, other, 0, "cpu", teachers=[teacher])
 
 
-def test_what_is_learned_is_half_the_mean_of_the_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each teacher's answer is that of its file, whatever the student's recipe."""
+def test_what_is_learned_is_half_the_mean_of_the_teachers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each teacher's answer is that of its file, whatever the student's recipe; one comes from .onnx."""
     monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)
     faces = random_faces(96, CLASSES)
+    faces = replace(faces, images=faces.images.repeat(2, 1).repeat(2, 2))  # 48 x 48, as .onnx takes them
     teachers = [replace(run(replace(SHORT, epochs=5), seed).model, temperature=seed + 1.0) for seed in (0, 1)]
+    write_model(teachers[1], tmp_path / "teacher.onnx")
+    teachers[1] = read_model(tmp_path / "teacher.onnx")
     learner = trainer._Run(
         replace(SHORT, adjust=0.25), faces, faces, 0, torch.device("cpu"), Listener(), teachers, None
     )

@@ -146,8 +146,9 @@ def train(
         labels: "given" by the data, or the "votes" of several people.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
             where the data were prepared with votes.
-        teacher: model file or run folder whose answers are half of what is learned; given again, the mean of all.
-        init: model file or run folder whose weights training begins with.
+        teacher: model file, run folder or name of a model that comes with Mien, whose answers are half of what is
+            learned; given again, the mean of all.
+        init: .safetensors file or run folder whose weights training begins with.
         seed: draws weights, order, augmentation and dropout.
         device: "auto", "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from mien.errors import ModelError
 from mien.models.files import check_classes
@@ -22,34 +21,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model at rest on the device, and what is added to its logits for the frequency of the classes [K]."""
+    """What gives a model's logits [B, K], and what is added to them for the frequency of the classes [K]."""
 
-    network: nn.Module
+    ask: Callable[[Tensor], Tensor]
     temperature: float
     shift: Tensor
 
     @classmethod
     def of(cls, model: Model, frequency: np.ndarray, device: torch.device) -> Teacher:
         """The model as a teacher of classes that are this frequent, float64 [K], where the student learns."""
-        network = deepcopy(_weights(model, "teaches")).to(device).eval()
-        if device.type == "cpu":
-            fuse(network)
         shift = np.log(frequency) - np.log(model.prior) if model.prior and frequency.all() else np.zeros(len(frequency))
-        return cls(network, model.temperature, torch.from_numpy(shift).float().to(device))
+        return cls(_asked(model, device), model.temperature, torch.from_numpy(shift).float().to(device))
 
     def __call__(self, faces: Tensor) -> Tensor:
         """Probabilities [B, K] of faces [B, 1, S, S], for classes as frequent as where the student learns."""
-        return (self.network(faces).float() / self.temperature + self.shift).softmax(1)
+        return (self.ask(faces).float() / self.temperature + self.shift).softmax(1)
+
+
+def _asked(model: Model, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The model's network at rest: on the device, or on the CPU where it came from an .onnx file."""
+    if not isinstance(model.network, Network):
+        return lambda faces: torch.from_numpy(model.network.logits(faces.cpu().numpy(), "cpu")).to(device)
+    network = deepcopy(model.network).to(device).eval()
+    if device.type == "cpu":
+        fuse(network)
+    return network
 
 
 def check_models(network: str, classes: tuple[str, ...], teachers: Sequence[Model], init: Model | None) -> None:
     """Raise ModelError where a teacher cannot teach these classes, or `init` is another kind of network."""
     for teacher in teachers:
         check_classes(teacher, classes, "a teacher", "the training data")
-        _weights(teacher, "teaches")
     if init is None:
         return
-    _weights(init, "trains further")
+    _weights(init)
     if init.architecture != network:
         raise ModelError(
             f"--init is a network '{init.architecture}', but the recipe trains '{network}'; give a model of "
@@ -62,17 +67,17 @@ def begin(kind: str, classes: tuple[str, ...], init: Model | None) -> Network:
     network = build(kind, len(classes))
     if init is None:
         return network
-    weights = _weights(init, "trains further").state_dict()
+    weights = _weights(init).state_dict()
     if init.classes != classes:
         weights = {name: weight for name, weight in weights.items() if not name.startswith("head.")}
     network.load_state_dict(weights, strict=False)
     return network
 
 
-def _weights(model: Model, purpose: str) -> Network:
-    """The model's network; raises ModelError where it came from an .onnx file."""
+def _weights(model: Model) -> Network:
+    """The network whose weights training can begin with; raises ModelError where it came from an .onnx file."""
     if not isinstance(model.network, Network):
         raise ModelError(
-            f"no .onnx model {purpose}, nor do those that come with Mien; give a run folder or .safetensors"
+            "no .onnx model trains further, nor do those that come with Mien; give --init a run folder or .safetensors"
         )
     return model.network

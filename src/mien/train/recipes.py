@@ -147,7 +147,7 @@ def explain_recipe(name: str) -> str:
     if name == "base":
         return "the model of that name that comes with Mien; on --labels votes"
     if name == "tiny":
-        return "the model of that name that comes with Mien; on --labels votes, with a run of base as --teacher"
+        return "the model of that name that comes with Mien; on --labels votes, with --teacher base"
     if name == "base-fer2013":
         return "the model of that name that comes with Mien; on FER-2013's own labels"
     if name == "modern":
