@@ -2,10 +2,12 @@
 
     python bench/speedrun.py --data data/archive.zip --seeds 5
     python bench/speedrun.py --data data/archive.zip --seeds 3 --epochs 8
+    python bench/speedrun.py --data data/archive.zip --seeds 3 --epochs 12 --network base
 
 Everything counts: starting Python, imports, reading the zip, decoding, finding the copies, splitting, training with its
 validation, and writing the model. Each run is a process of its own, with its own seed for split and training. The test
-part is scored after the clock has stopped. `--recipe` takes any recipe, `--epochs` changes its length.
+part is scored after the clock has stopped. `--recipe` takes any recipe, `--epochs` changes its length and `--network`
+what it trains.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
 
 from common import check_archive, environment, fail, say
+
+if TYPE_CHECKING:
+    from mien.train.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -32,23 +38,22 @@ class Run:
     accuracy: float
 
 
-def train_once(archive: Path, recipe: str, epochs: int | None, seed: int, out: Path) -> None:
+def train_once(archive: Path, recipe: Recipe, seed: int, out: Path) -> None:
     """From the archive to a model file; prints when that was done, and then the accuracy, as JSON."""
     from mien.data.copies import copy_groups
     from mien.data.sources import FRACTIONS, load, open_source
     from mien.data.split import split_indices
     from mien.evaluate import evaluate
     from mien.models.files import write_model
-    from mien.train import find_recipe, train
-    from mien.train.recipes import adjust
+    from mien.train import train
 
     faces = load(open_source(archive))
     parts = split_indices(faces.labels, copy_groups(faces.images), FRACTIONS, seed)
     train_part, val, test = (faces.subset(indices) for indices in parts)
-    model = train(adjust(find_recipe(recipe), epochs=epochs), train_part, val, seed, "cpu").model
+    model = train(recipe, train_part, val, seed, "cpu").model
     write_model(model, out)
     done = time.time()
-    scores = evaluate(model, test, name=recipe, data=str(archive), split="test").scores
+    scores = evaluate(model, test, name=recipe.name, data=str(archive), split="test").scores
     print(json.dumps({"done": done, "accuracy": scores.accuracy}))
 
 
@@ -70,12 +75,16 @@ def main() -> None:
     flags.add_argument("--data", type=Path, default=Path("data/archive.zip"), help="FER-2013 as Kaggle's archive.zip")
     flags.add_argument("--recipe", default="speedrun")
     flags.add_argument("--epochs", type=int)
+    flags.add_argument("--network")
     flags.add_argument("--seeds", type=int, default=5, help="how many runs")
     flags.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     flags.add_argument("--inner", type=Path, help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.inner:
-        train_once(args.data, args.recipe, args.epochs, args.seed, args.inner)
+        from mien.train.recipes import adjust, find_recipe
+
+        recipe = adjust(find_recipe(args.recipe), epochs=args.epochs, network=args.network)
+        train_once(args.data, recipe, args.seed, args.inner)
         return
     check_archive(args.data)
     command = [sys.executable, __file__, *sys.argv[1:]]

@@ -86,7 +86,8 @@ def main() -> None:
         say("watching them")
         wanted = Wanted(folder / "faces.csv", folder / "annotated.webm", folder / "chart.png")
         with open_footage(str(folder / "made.avi")) as footage:
-            watch(follow(footage, Predictor(given.model), given.every), footage.rate, wanted, listen)
+            predictor = Predictor(given.model)
+            watch(follow(footage, predictor, given.every), footage.rate, wanted, predictor.classes, listen)
     print(f"- {count:,} frames, {faces / count:.1f} faces a frame, every {given.every}, model {given.model}")
     print("\n| time in the video, s | resident memory, MiB |\n| ---: | ---: |")
     for time, memory in readings:

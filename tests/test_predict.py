@@ -94,11 +94,13 @@ def test_every_kind_of_source_gives_the_same_answer(stub: None, model: Path, tmp
     path = tmp_path / "photo.png"
     PHOTO.save(path)
     predictor = Predictor(model)
-    answers = [predictor(source) for source in (path, str(path), path.read_bytes(), PHOTO, TEXTURE, tmp_path, [PHOTO])]
+    data = path.read_bytes()
+    sources = (path, str(path), data, memoryview(data), io.BytesIO(data), PHOTO, TEXTURE, tmp_path, [PHOTO])
+    answers = [predictor(source) for source in sources]
     assert all(isinstance(answer, list) and len(answer) == 1 for answer in answers)
-    (first, *_), sources = answers[0], [answer[0].source for answer in answers]
+    (first, *_), names = answers[0], [answer[0].source for answer in answers]
     assert all(answer[0].faces == first.faces for answer in answers)
-    assert sources == [str(path), str(path), "image 1", "image 1", "image 1", str(path), "image 1"]
+    assert names == [str(path), str(path), *["image 1"] * 5, str(path), "image 1"]
     assert predictor.frame(TEXTURE, "film.mp4", 7) == Prediction("film.mp4", 7, first.faces)
 
 
@@ -185,10 +187,21 @@ def test_a_prior_that_the_model_does_not_know_is_refused_at_once(model: Path) ->
 
 
 @pytest.mark.parametrize(
-    "source", [3, None, TEXTURE / 255, TEXTURE[..., :2], TEXTURE[None], np.zeros((0, 5), np.uint8), [TEXTURE, 3.0]]
+    "source",
+    [
+        3,
+        None,
+        TEXTURE / 255,
+        TEXTURE[..., :2],
+        TEXTURE[None],
+        np.zeros((0, 5), np.uint8),
+        [TEXTURE, 3.0],
+        "",
+        io.StringIO("x"),
+    ],
 )
 def test_what_is_no_picture_at_all_is_refused(stub: None, model: Path, source: Any) -> None:
-    with pytest.raises(UsageError, match=r"cannot predict on|expected uint8 \[H, W\]"):
+    with pytest.raises(UsageError, match=r"cannot predict on|expected uint8 \[H, W\]|an empty path|open it as \"rb\""):
         Predictor(model)(source)
 
 
@@ -372,7 +385,7 @@ def test_a_table_for_people_and_files(desk: Path, model: Path, capsys: pytest.Ca
     assert line.startswith("in/face.jpg") and "120x120 at 100,60" in line and "%" in line
     (row,) = csv.DictReader((desk / "faces.csv").read_text().splitlines())
     assert row["source"] == "in/face.jpg" and float(row[row["emotion"]]) == float(row["confidence"])
-    assert [path.name for path in (desk / "out").iterdir()] == ["face.jpg"]
+    assert [path.name for path in sorted((desk / "out").iterdir())] == ["face.jpg", "none.png"]
 
 
 def test_one_bad_photo_is_one_line(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -390,12 +403,20 @@ def test_without_a_face_all_is_well(desk: Path, model: Path, capsys: pytest.Capt
     ("words", "message"),
     [
         ("", "nothing to predict on"),
-        ("in/face.jpg in/none.png --annotate out.png", "one file for 2 photos; give --annotate a folder"),
+        ("in/face.jpg in/none.png --annotate out.png", "one file for 2 photos and videos; give --annotate a folder"),
         ("in/face.jpg --annotate out.bmp", "annotated pictures are written as .jpg"),
-        ("in/face.jpg --annotate in", "would take the place of in/face.jpg's"),
-        ("in/face.jpg --annotate in/face.jpg", "would take the place of in/face.jpg's"),
+        ("in/face.jpg --annotate in", "would take the place of a photo"),
+        ("in/face.jpg --annotate in/face.jpg", "would take the place of a photo"),
+        ("in/face.jpg --csv in/two.jpg", "in/two.jpg: tables are written as .csv"),
+        ("in/face.jpg --csv in", "in: tables are written as .csv"),
+        ("in/face.jpg --csv in/face.jpg/out.csv", "in/face.jpg: cannot be used"),
+        ("film.mp4 --every 0", "--every 0: give 1 for each frame"),
+        ("film.mp4 --smooth nan", "--smooth nan: give a number of seconds"),
+        ("camera:99999999999", "camera:99999999999: a camera has a number"),
         ("in/face.jpg --chart out.png", "--chart shows what changes over the time of a video"),
-        ("in/face.jpg film.mp4 --csv out.csv", "--csv, --annotate and --chart are for one video"),
+        ("in/face.jpg film.mp4 --csv out.csv", "--csv and --chart are for one video"),
+        ("in/face.jpg film.mp4 --annotate a.webm", "a.webm: one file for 2 photos and videos"),
+        ("a.mp4 a.avi --annotate out", "out/a.webm: the copies of two videos would have this name"),
     ],
 )
 def test_bad_calls_change_nothing(
@@ -408,8 +429,36 @@ def test_bad_calls_change_nothing(
 
 
 def test_copies_of_photos_with_one_name_do_not_meet() -> None:
-    with pytest.raises(UsageError, match=r"would take the place of a/x\.jpg's"):
-        annotated_paths(["a/x.jpg", "b/x.jpg"], Path("out"))
+    assert annotated_paths(["a/x.jpg", "b/x.jpg"], Path("out")) == {
+        "a/x.jpg": Path("out/a/x.jpg"),
+        "b/x.jpg": Path("out/b/x.jpg"),
+    }
+    with pytest.raises(UsageError, match=r"out/x\.tif\.png: the annotated copy of x\.tif\.png would take the place of"):
+        annotated_paths(["x.tif", "x.tif.png"], Path("out"))
+
+
+def test_a_folder_with_its_copies_in_it_is_read_again_without_them(desk: Path, model: Path) -> None:
+    for _ in range(2):
+        assert predict(model, "in/face.jpg", "in/none.png", "--annotate", "in/copies") == 0
+    (desk / "in/torn.jpg").unlink()
+    for _ in range(2):
+        assert predict(model, "in", "--annotate", "in/copies", "--csv", "faces.csv") == 0
+    assert len((desk / "faces.csv").read_text().splitlines()) == 2
+
+
+def test_a_picture_of_a_foreign_kind_in_a_folder_is_not_passed_over(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "in/phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    assert predict(model, "in") == 2
+    assert "in/phone.HEIC: not a readable image (HEIC; save it as JPEG or PNG)" in capsys.readouterr().err
+
+
+def test_a_copy_has_no_profile_of_another_colour_space(desk: Path, model: Path) -> None:
+    for space, kept in ((b"RGB ", True), (b"CMYK", False)):
+        PHOTO.save(desk / "in/face.png", icc_profile=bytes(16) + space + bytes(108))
+        assert predict(model, "in/face.png", "--annotate", "copy.png") == 0
+        assert ("icc_profile" in Image.open(desk / "copy.png").info) == kept
 
 
 def test_predicting_loads_no_torch(model: Path) -> None:

@@ -6,6 +6,7 @@ crash, finds the old file or the new one. A killed process may leave its tempora
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -41,6 +42,15 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
 
 
+def check(path: Path) -> None:
+    """Raise OSError, before any work, where `path` could not be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` in `path`'s place."""
 
@@ -51,8 +61,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text`, as UTF-8, in `path`'s place."""
-    write_bytes(path, text.encode())
+    """Put `text`, as UTF-8, in `path`'s place; names of files that are not UTF-8 stay as they are."""
+    write_bytes(path, text.encode(errors="surrogateescape"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from json import dumps
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -338,29 +339,28 @@ def predict(
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
         min_confidence: mark faces below it as uncertain.
-        annotate: draw the answers into this file, or into copies in this folder.
-        csv: write a line for each face, and in a video for each frame, to this file.
+        annotate: draw the answers into this file, or into copies in this folder; photos of over 33 megapixels are
+            copied at half their size.
+        csv: write a line for each face, and in a video for each frame, to this .csv file.
         chart: draw what the faces of a video showed over its time into this .png.
         every: of a video, look at every so many frames.
         smooth: of a video, time constant in seconds with which answers follow what is seen.
         json: print one JSON object a line for each photo or frame, photos that cannot be read included.
     """
-    from mien.predict.photos import annotated_paths, divide
+    from mien.predict.photos import divide
     from mien.predict.predictor import Predictor
-    from mien.predict.watch import wanted_of
 
-    photos, videos = divide(paths)
-    if not photos and not videos:
-        raise UsageError("nothing to predict on; give photos, videos or folders")
-    if (csv or annotate or chart) and videos and len(photos) + len(videos) > 1:
-        raise UsageError(f"{videos[0]}: --csv, --annotate and --chart are for one video, or for photos; give it alone")
-    if chart and not videos:
-        raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
-    wanted = [wanted_of(video, csv, annotate, chart) for video in videos]
-    copies = annotated_paths(photos, annotate) if annotate and photos else {}
+    if every < 1:
+        raise UsageError(f"--every {every}: give 1 for each frame, or more")
+    if not 0 <= smooth < inf:
+        raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
+    photos, videos = divide(paths, annotate)
+    copies, wanted = _predict_into(photos, videos, csv, annotate, chart)
     predictor = Predictor(model, prior, crop, min_confidence)
     failed = _predict_photos(photos, predictor, copies, csv, json=json) if photos else []
     for video, files in zip(videos, wanted, strict=True):
+        if len(photos) + len(videos) > 1 and not json:
+            print(f"{video}:")
         try:
             _predict_video(video, predictor, files, every=every, smooth=smooth, json=json)
         except MienError as error:
@@ -567,6 +567,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a full disk, a folder in a file's place, a place that is not ours
+        _say(f"mien: {error.filename or 'a file'}: cannot be used ({error.strerror or error}); give another place")
+        return 2
     return 0
 
 
@@ -721,6 +724,37 @@ def _watch(recipe: Recipe, faces: int) -> Listener:
     return Listener(on_step=step, on_epoch=epoch_end, on_remark=_say)
 
 
+def _predict_into(
+    photos: list[str], videos: list[str], csv: Path | None, annotate: Path | None, chart: Path | None
+) -> tuple[dict[str, Path], list[Wanted]]:
+    """Where the annotated copies of the photos go, and the files to make of each video, all seen to be possible."""
+    from mien.predict.photos import annotated_paths, copy_folders
+    from mien.predict.watch import check_table, wanted_of
+
+    sources = [*photos, *videos]
+    if not sources:
+        raise UsageError("nothing to predict on; give photos, videos or folders")
+    if chart and not videos:
+        raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
+    if (csv or chart) and videos and len(sources) > 1:
+        raise UsageError(f"{videos[0]}: --csv and --chart are for one video, or for photos; give it alone")
+    if csv:
+        check_table(csv)
+    targets: dict[str, Path] = {}
+    if annotate and not annotate.suffix:
+        targets = copy_folders(sources, annotate)
+    elif annotate and len(sources) > 1:
+        raise UsageError(f"{annotate}: one file for {len(sources):,} photos and videos; give --annotate a folder")
+    wanted = [wanted_of(video, csv, targets.get(video, annotate), chart) for video in videos]
+    copies = annotated_paths(photos, annotate) if annotate and photos else {}
+    files = [file for each in wanted for file in (each.annotated, each.chart) if file]
+    if twice := {file for file in files if files.count(file) > 1}:
+        raise UsageError(f"{twice.pop()}: the copies of two videos would have this name; give one at a time")
+    for file in [*files, *copies.values(), *([csv] if csv else [])]:
+        atomic.check(file)
+    return copies, wanted
+
+
 def _predict_photos(
     photos: list[str], predictor: Predictor, copies: dict[str, Path], csv: Path | None, *, json: bool
 ) -> list[str]:
@@ -733,14 +767,15 @@ def _predict_photos(
     try:
         for prediction in _bar("predicting", len(photos))(predictor.stream(photos)):
             _print_lines([dumps(prediction.to_dict())] if json else face_lines(prediction, width))
-            if prediction.error:
-                failed.append(prediction.error)
-            elif not prediction.faces:
-                _say(f"{prediction.source}: no face found")
-            elif copies:
-                write_annotated(prediction, copies[prediction.source])
             if csv:
                 answered.append(prediction)
+            if prediction.error:
+                failed.append(prediction.error)
+                continue
+            if not prediction.faces:
+                _say(f"{prediction.source}: no face found")
+            if copies:
+                write_annotated(prediction, copies[prediction.source])
     finally:
         if csv:
             atomic.write_text(csv, csv_text(answered, predictor.classes))
@@ -782,9 +817,12 @@ def _predict_video(
             _say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
         frames = follow(footage, predictor, every, smooth)
         with _frame_bar(source, footage.total) as bar:
-            outcome = watch(frames, footage.rate, wanted, _frame_listener(bar, lines), window)
-    if not lines:
-        print(timeline_text(outcome.timeline))
+            outcome = watch(frames, footage.rate, wanted, predictor.classes, _frame_listener(bar, lines), window)
+    text = timeline_text(outcome.timeline)
+    if not text:
+        _say(f"{source}: no face found")
+    elif not lines:
+        print(text)
     if outcome.stopped and not (footage.live and isinstance(outcome.stopped, KeyboardInterrupt)):
         raise outcome.stopped
 

@@ -15,6 +15,7 @@ from mien.errors import DataError
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # Pillow reads more, some through other programs
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+_FOREIGN = (".heic", ".heif", ".avif", ".psd")  # pictures to people, but not to us
 _MOST_PIXELS = 110_000_000  # phones' "108 megapixels" are no more
 _LARGE = 2**25
 _WHITE = 255
@@ -50,6 +51,11 @@ def is_visible(name: str) -> bool:
 def is_image(name: str) -> bool:
     """Whether a name is that of an image to use."""
     return name.lower().endswith(_SUFFIXES) and is_visible(name)
+
+
+def is_foreign_image(name: str) -> bool:
+    """Whether a name is that of a picture of a kind that is not read, which deserves a word."""
+    return name.lower().endswith(_FOREIGN) and is_visible(name)
 
 
 def read_picture(file: IO[bytes], name: str) -> Picture:
@@ -155,6 +161,8 @@ def _what(file: IO[bytes]) -> str:
         return "it is empty"
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
         return "HEIC; save it as JPEG or PNG"
+    if head[4:12] == b"ftypavif":
+        return "AVIF; save it as JPEG or PNG"
     if head.startswith(b"8BPS"):
         return "a Photoshop file; save it as JPEG or PNG"
     return "damaged, or of an unknown format"

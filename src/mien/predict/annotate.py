@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mien.colours import class_colour
+from mien.predict.letters import font
 from mien.predict.prediction import Face
 
 _SMALLEST = 480  # pixels; a picture whose longer side has fewer is enlarged by a whole number, or no label would fit
@@ -19,7 +19,6 @@ _PANEL = (16, 16, 16, 225)  # dark glass: white letters and bars are readable on
 _TROUGH = (255, 255, 255, 35)
 
 Colour = tuple[int, int, int]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,8 @@ def _box(face: Face, times: int) -> _Area:
     return _area(x, y, max(1, width), max(1, height))
 
 
-@lru_cache(64)
-def _font(size: int) -> Font:
-    return ImageFont.load_default(size)
-
-
 def _width(text: str, size: int) -> float:
-    return _font(size).getlength(text)
+    return font(size, text).getlength(text)
 
 
 def _text_size(box: _Area, whole: _Area) -> int:
@@ -161,23 +155,31 @@ def _ways(face: Face, box: _Area, whole: _Area) -> Iterator[_Label]:
 def _place_panels(
     faces: Sequence[Face], boxes: Sequence[_Area], labels: Sequence[_Area], whole: _Area
 ) -> list[_Area | None]:
-    """For each face the place of its bars beside its box, where there is room; no bars are larger than their face."""
+    """For each face the first place for its bars that hides nothing, None where there is no room."""
     taken = [*boxes, *labels]
     panels: list[_Area | None] = []
     for face, box in zip(faces, boxes, strict=True):
-        size = round(max(_LEAST_TEXT, 0.75 * _text_size(box, whole)))
-        width, height = _panel_size(face, size)
-        gap = 2 * _line(box, whole)
-        places = (
-            _area(left, top, width, height)
-            for left in (box.right + gap, box.left - gap - width)
-            for top in (box.top, box.top + (box.height - height) / 2, box.bottom - height)
-        )
+        places = _panel_places(face, box, whole)
         free = (p for p in places if p.inside(whole) and not any(p.common(other) for other in taken))
-        panel = next(free, None) if height <= box.height else None
+        panel = next(free, None)
         panels.append(panel)
         taken += [panel] if panel else []
     return panels
+
+
+def _panel_places(face: Face, box: _Area, whole: _Area) -> Iterator[_Area]:
+    """Where the bars of a face may go, beside its box or above or below it, large before small, none taller than it."""
+    full, gap = 0.75 * _text_size(box, whole), 2 * _line(box, whole)
+    for size in dict.fromkeys(round(max(_LEAST_TEXT, share * full)) for share in (1, 0.7, 0.5, 0)):
+        width, height = _panel_size(face, size)
+        if height > box.height:
+            continue
+        for left in (box.right + gap, box.left - gap - width):
+            for top in (box.top, box.top + (box.height - height) / 2, box.bottom - height):
+                yield _area(left, top, width, height)
+        for top in (box.bottom + gap, box.top - gap - height):
+            for left in (box.left, box.right - width):
+                yield _area(left, top, width, height)
 
 
 def _shown(face: Face) -> list[tuple[int, str, float]]:
@@ -238,7 +240,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, label: _Label, face: Face) -> None:
     ground = _BLACK if face.uncertain else colour
     draw.rectangle(edges, fill=ground, outline=colour, width=max(1, label.size // 8))
     middle = (area.left + label.size / 2, (area.top + area.bottom) / 2)
-    draw.text(middle, label.text, fill=_ink(ground), font=_font(label.size), anchor="lm")
+    draw.text(middle, label.text, fill=_ink(ground), font=font(label.size, label.text), anchor="lm")
 
 
 def _ink(ground: Colour) -> Colour:
@@ -259,7 +261,7 @@ def _draw_panel(draw: ImageDraw.ImageDraw, panel: _Area, face: Face) -> None:
     for i, (_, name, share) in enumerate(shown):
         middle = panel.top + (i + 0.75) * row
         ink = _WHITE if name == face.emotion else _PALE
-        draw.text((panel.left + size / 2, middle), name, fill=ink, font=_font(size), anchor="lm")
+        draw.text((panel.left + size / 2, middle), name, fill=ink, font=font(size, name), anchor="lm")
         top, bottom = middle - 0.3 * size, middle + 0.3 * size
         draw.rectangle((start, top, start + length, bottom), fill=_TROUGH)
         if share * length >= 1:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
 from mien.colours import class_colour
+from mien.predict.letters import font
 from mien.predict.timeline import Course, Timeline, minutes
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _MOST = 6  # faces, each with a strip of its own
 _PATIENCE = 1.0  # seconds without a look in which a face is taken to be still there
-_LEFT, _WIDTH, _RIGHT = 120, 1600, 40  # pixels, of the margins and of the time axis between them
+_LEFT, _WIDTH, _RIGHT = 150, 1600, 60  # pixels, of the margins and of the time axis between them
 _TOP, _HEIGHT, _GAP, _BOTTOM = 30, 130, 24, 90  # pixels, of the margins and of strips and gaps
 _LEGEND_ROW = 44
 _SIZE = 26  # pixels, of letters
@@ -39,21 +40,17 @@ def chart(timeline: Timeline) -> Image.Image:
     for i, course in enumerate(shown):
         y = top + i * (_HEIGHT + _GAP)
         picture.paste(Image.fromarray(_strip(course, timeline.step)), (_LEFT, y))
-        draw.text((_LEFT - 16, y + _HEIGHT / 2), f"face {course.track}", _INK, _font(), anchor="rm")
+        draw.text((_LEFT - 16, y + _HEIGHT / 2), f"face {course.track}", _INK, font(_SIZE, ""), anchor="rm")
     _draw_axis(draw, end - _GAP, len(shown[0].looks) * timeline.step)
     if len(courses) > _MOST:
         remark = f"the {_MOST} faces most seen of {len(courses)}"
-        draw.text((_LEFT + _WIDTH, end + _BOTTOM - 12), remark, _INK, _font(), anchor="rs")
+        draw.text((_LEFT + _WIDTH, end + _BOTTOM - 12), remark, _INK, font(_SIZE, ""), anchor="rs")
     return picture
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(_SIZE)
 
 
 def _sentence(text: str) -> Image.Image:
     picture = Image.new("RGB", (_LEFT + _WIDTH + _RIGHT, 160), _WHITE)
-    ImageDraw.Draw(picture).text((picture.width / 2, 80), text, _INK, _font(), anchor="mm")
+    ImageDraw.Draw(picture).text((picture.width / 2, 80), text, _INK, font(_SIZE, ""), anchor="mm")
     return picture
 
 
@@ -62,7 +59,7 @@ def _legend_rows(classes: tuple[str, ...]) -> list[list[tuple[float, int, str]]]
     rows: list[list[tuple[float, int, str]]] = [[]]
     left = float(_LEFT)
     for place, name in enumerate(classes):
-        width = _SIZE * 2.5 + _font().getlength(name)
+        width = _SIZE * 2.5 + font(_SIZE, name).getlength(name)
         if rows[-1] and left + width > _LEFT + _WIDTH:
             rows.append([])
             left = _LEFT
@@ -76,7 +73,7 @@ def _draw_legend(draw: ImageDraw.ImageDraw, rows: list[list[tuple[float, int, st
         middle = _TOP + i * _LEGEND_ROW + 8
         for left, place, name in row:
             draw.rectangle((left, middle - _SIZE / 2, left + _SIZE, middle + _SIZE / 2), fill=class_colour(place))
-            draw.text((left + 1.4 * _SIZE, middle), name, _INK, _font(), anchor="lm")
+            draw.text((left + 1.4 * _SIZE, middle), name, _INK, font(_SIZE, name), anchor="lm")
 
 
 def _draw_axis(draw: ImageDraw.ImageDraw, y: float, seconds: float) -> None:
@@ -85,7 +82,7 @@ def _draw_axis(draw: ImageDraw.ImageDraw, y: float, seconds: float) -> None:
     for i in range(int(seconds / apart) + 1):
         x = _LEFT + i * apart / seconds * (_WIDTH - 1)
         draw.line((x, y + 4, x, y + 12), _INK, 2)
-        draw.text((x, y + 18), minutes(i * apart), _INK, _font(), anchor="mt")
+        draw.text((x, y + 18), minutes(i * apart), _INK, font(_SIZE, ""), anchor="mt")
 
 
 def _strip(course: Course, step: float) -> NDArray[np.uint8]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien import atomic
 from mien.errors import DataError, UsageError
-from mien.pictures import is_image
 from mien.predict.annotate import annotate
 from mien.predict.prediction import Face, Prediction
-from mien.predict.sources import files_of, read_file
-from mien.predict.video import is_video
+from mien.predict.sources import files_of, is_picture, read_file
+from mien.predict.video import CAMERA, is_video
 
 _COLUMNS = ("source", "x", "y", "width", "height", "emotion", "confidence", "uncertain")
 _WRITTEN = (".jpg", ".jpeg", ".png", ".webp")  # kept; annotated pictures of other kinds become .png
@@ -22,43 +22,56 @@ _BAR = 20  # letters
 _OTHERS = 2  # expressions named beside the likeliest
 
 
-def divide(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+def divide(paths: Iterable[str], copies: Path | None = None) -> tuple[list[str], list[str]]:
     """The photos and the videos (or cameras) that `paths` mean, those in folders sorted.
 
-    A folder without either stands for itself, so that its error is told in its turn.
+    A folder without either stands for itself, so that its error is told in its turn. What lies in `copies`, the folder
+    of annotated copies, was made of others and is left out.
     """
     photos: list[str] = []
     videos: list[str] = []
     for path in paths:
         for file in [path] if is_video(path) else _inside(path):
+            if copies and file != path and copies.resolve() in Path(file).resolve().parents:
+                continue
             (videos if is_video(file) else photos).append(file)
     return photos, videos
 
 
 def _inside(path: str) -> list[str]:
     try:
-        return [str(file) for file in files_of(path, lambda name: is_image(name) or is_video(name))]
+        return [str(file) for file in files_of(path, lambda name: is_picture(name) or is_video(name))]
     except DataError:
         return [path]
 
 
+def copy_folders(sources: Sequence[str], target: Path) -> dict[str, Path]:
+    """The folder of each source's annotated copy: `target`, and in it the folders that tell the sources apart."""
+    parents = {source: Path(source).absolute().parent for source in sources if not source.startswith(CAMERA)}
+    shared = os.path.commonpath(parents.values()) if parents else ""
+    return {source: target / parents[source].relative_to(shared) if source in parents else target for source in sources}
+
+
 def annotated_paths(photos: Sequence[str], target: Path) -> dict[str, Path]:
-    """Where each photo's annotated copy goes: `target`, or, if that has no suffix, a file in the folder `target`.
+    """Where each photo's annotated copy goes: `target`, or, if that has no suffix, a file below the folder `target`.
 
     Raises UsageError where no picture can be written so, or one would take the place of a photo or of another copy.
     """
     if target.suffix:
         if target.suffix.lower() not in _WRITTEN:
             raise UsageError(f"{target}: annotated pictures are written as {', '.join(_WRITTEN)}; name it so")
-        if len(photos) > 1:
-            raise UsageError(f"{target}: one file for {len(photos):,} photos; give --annotate a folder")
         targets = dict.fromkeys(photos, target)
     else:
-        targets = {photo: target / _copy_name(Path(photo)) for photo in photos}
-    owners: dict[Path, str] = {Path(photo).resolve(): photo for photo in photos}
+        folders = copy_folders(photos, target)
+        targets = {photo: folders[photo] / _copy_name(Path(photo)) for photo in photos}
+    owners = {Path(photo).resolve(): photo for photo in photos}
     for photo, path in targets.items():
-        if (owner := owners.setdefault(path.resolve(), photo)) != photo or path.resolve() == Path(photo).resolve():
-            raise UsageError(f"{path}: {photo}'s annotated copy would take the place of {owner}'s; give another folder")
+        if path.resolve() in owners:
+            raise UsageError(
+                f"{path}: the annotated copy of {photo} would take the place of a photo or of another copy; give "
+                "another folder or name"
+            )
+        owners[path.resolve()] = photo
     return targets
 
 
@@ -70,7 +83,9 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
     """Draw a photo's answers into a copy of it; of a photo too large to work with, into one of half its size."""
     picture = read_file(Path(prediction.source))
     drawn = annotate(picture.image, [_shrunk(face, picture.scale) for face in prediction.faces])
-    atomic.write_with(target, lambda path: drawn.save(path, quality=92))
+    profile = picture.image.info.get("icc_profile", b"")
+    colours = profile if profile[16:20] == b"RGB " else None  # copies are RGB: another space's profile would be false
+    atomic.write_with(target, lambda path: drawn.save(path, quality=92, icc_profile=colours))
 
 
 def _shrunk(face: Face, scale: int) -> Face:

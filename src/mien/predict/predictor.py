@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 Crop = Literal["detect", "none"]
 
-_TOGETHER = 64  # faces, or pictures, that go through the network at once
+_TOGETHER = 64  # faces, or pictures, that go through the network at once ...
+_PATIENCE = 0.5  # ... unless the first of them has waited for so many seconds
 
 
 @dataclass(frozen=True)
@@ -82,19 +84,22 @@ class Predictor:
     def __call__(self, pictures: Source | Iterable[Source]) -> list[Prediction]:
         """One prediction a picture, in order; one that cannot be read has an `error` and no faces.
 
-        pictures: a path, encoded bytes, a PIL image, an array uint8 [H, W] (gray) or [H, W, 3] (RGB), a folder (its
-        pictures, those in folders within too, sorted), or a list of any of these. Raises UsageError for anything else.
+        pictures: a path, encoded bytes, a file open for reading bytes, a PIL image, an array uint8 [H, W] (gray) or
+        [H, W, 3] (RGB), a folder (its pictures, those in folders within too, sorted), or a list of any of these. Raises
+        UsageError for anything else.
         """
         return list(self.stream(pictures))
 
     def stream(self, pictures: Source | Iterable[Source]) -> Iterator[Prediction]:
         """As a call, but one after the other, with one picture in memory at a time."""
         waiting: list[_Seen] = []
+        since = time.monotonic()
         for item in items(pictures):
             waiting.append(self._see(item))
-            if len(waiting) == _TOGETHER or sum(len(seen.cuts) for seen in waiting) >= _TOGETHER:
+            many = len(waiting) == _TOGETHER or sum(len(seen.cuts) for seen in waiting) >= _TOGETHER
+            if many or time.monotonic() - since > _PATIENCE:
                 yield from self._name(waiting)
-                waiting = []
+                waiting, since = [], time.monotonic()
         yield from self._name(waiting)
 
     def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from mien.errors import DataError, UsageError
-from mien.pictures import Picture, is_image, read_picture, take_picture
+from mien.pictures import Picture, is_foreign_image, is_image, read_picture, take_picture
 
-Source = str | Path | bytes | Image.Image | np.ndarray
+Source = str | Path | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
 
-_KINDS = "a path, bytes, a PIL image, an array uint8 [H, W] or [H, W, 3], or a list of these"
+_KINDS = "a path, bytes, an open file, a PIL image, an array uint8 [H, W] or [H, W, 3], or a list of these"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,12 @@ def items(sources: Source | Iterable[Source]) -> Iterator[Item]:
     return _items(sources, (f"image {number}" for number in count(1)))
 
 
-def files_of(path: str | Path, wanted: Callable[[str], bool] = is_image) -> list[Path]:
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a picture, to be read or to be told why not."""
+    return is_image(name) or is_foreign_image(name)
+
+
+def files_of(path: str | Path, wanted: Callable[[str], bool] = is_picture) -> list[Path]:
     """A file as it is; of a folder the files with a name that is wanted, in folders within too, sorted.
 
     Raises DataError for a folder that holds none, or that cannot be read.
@@ -61,9 +66,11 @@ def _items(sources: Any, names: Iterator[str]) -> Iterator[Item]:
     """Items of anything; pictures without a path are called by `names`."""
     if isinstance(sources, str | Path):
         yield from _files(sources)
-    elif isinstance(sources, bytes):
+    elif isinstance(sources, bytes | bytearray | memoryview):
         name = next(names)
         yield Item(name, partial(read_picture, io.BytesIO(sources), name))
+    elif hasattr(sources, "read"):
+        yield from _items(_all_of(sources), names)
     elif isinstance(sources, Image.Image):
         name = next(names)
         yield Item(name, partial(take_picture, sources, name))
@@ -77,7 +84,17 @@ def _items(sources: Any, names: Iterator[str]) -> Iterator[Item]:
         raise UsageError(f"cannot predict on {type(sources).__name__}; give {_KINDS}")
 
 
+def _all_of(file: IO[bytes]) -> bytes:
+    """What an open file holds; raises UsageError where it was opened as text."""
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise UsageError('an open file gives text; open it as "rb"')
+    return data
+
+
 def _files(path: str | Path) -> Iterator[Item]:
+    if path == "":
+        raise UsageError(f"an empty path; give {_KINDS}")
     try:
         files = files_of(path)
     except DataError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,19 +27,16 @@ _MOST_FACES = 32  # that are remembered; of more, those seen least are forgotten
 
 
 class Rows:
-    """The table: a line a face and frame looked at."""
+    """The table: a line a face and frame looked at; columns named after the classes hold their probabilities."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, classes: Sequence[str]) -> None:
         self._writer = csv.writer(file, lineterminator="\n")
-        self._headed = False
+        self._writer.writerow([*_COLUMNS, *classes])
 
     def add(self, watched: Watched) -> None:
-        """Write the faces of one frame; columns named after the classes hold their probabilities."""
+        """Write the faces of one frame."""
         for tracked in watched.faces:
             face = tracked.face
-            if not self._headed:
-                self._writer.writerow([*_COLUMNS, *face.probabilities])
-                self._headed = True
             place = (watched.source, watched.frame.number, f"{watched.frame.time:.3f}", tracked.track, *face.box)
             shares = (f"{share:.4f}" for share in face.probabilities.values())
             self._writer.writerow(
@@ -48,10 +45,11 @@ class Rows:
 
 
 @contextmanager
-def write_rows(path: Path) -> Iterator[Rows]:
+def write_rows(path: Path, classes: Sequence[str]) -> Iterator[Rows]:
     """A CSV file that takes `path`'s place when the block ends; until then its lines are in a temporary file."""
-    with atomic.replacing(path) as temporary, temporary.open("w", buffering=1, newline="", encoding="utf-8") as file:
-        yield Rows(file)
+    how: Any = {"buffering": 1, "newline": "", "encoding": "utf-8", "errors": "surrogateescape"}  # any file's name
+    with atomic.replacing(path) as temporary, temporary.open("w", **how) as file:
+        yield Rows(file, classes)
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,7 @@ class Timeline:
 
 def timeline_text(timeline: Timeline) -> str:
     """A line a face, in the order of appearance: from when to when it was seen, and what it showed on average."""
-    lines = [_line(course, timeline) for course in sorted(timeline.courses(), key=lambda course: course.track)]
-    return "\n".join(lines) or "no face"
+    return "\n".join(_line(course, timeline) for course in sorted(timeline.courses(), key=lambda course: course.track))
 
 
 def _line(course: Course, timeline: Timeline) -> str:

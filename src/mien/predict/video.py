@@ -38,6 +38,7 @@ _CODECS = {".webm": "VP80", ".mp4": "vp09"}
 _USUAL_RATE = 30.0  # frames a second, where a header tells none or nonsense
 _MOST_RATE = 240.0
 _LONGEST_GAP = 60.0  # seconds between two frames; what claims to be more is a damaged time
+_LAST_CAMERA = 99  # OpenCV takes larger numbers for other things
 _WHOLE = 0.9  # of the frames, or the time, that the header promises
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints would mix with our one line
@@ -89,6 +90,11 @@ class LooksAtFrames(Protocol):
     """What is used of a `Predictor`."""
 
     min_confidence: float
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The expressions that the model tells apart."""
+        ...
 
     def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:
         """The faces of one frame, RGB uint8 [H, W, 3]."""
@@ -163,7 +169,7 @@ def open_footage(source: str) -> Iterator[Footage]:
 
 def _open_camera(source: str) -> cv2.VideoCapture:
     number = source.removeprefix(CAMERA)
-    if not number.isdecimal():
+    if not number.isdecimal() or int(number) > _LAST_CAMERA:
         raise UsageError(f"{source}: a camera has a number, the first is camera:0")
     with _hushed():
         capture = cv2.VideoCapture(int(number))
@@ -225,7 +231,7 @@ def recording_path(target: Path, source: str) -> Path:
     path = target if target.suffix else target / f"{Path(source).stem.replace(':', '-')}.webm"
     if path.suffix.lower() not in _CODECS:
         raise UsageError(f"{path}: annotated videos are written as {' or '.join(_CODECS)}; name it so")
-    if path.resolve() == Path(source).resolve():
+    if not source.startswith(CAMERA) and path.resolve() == Path(source).resolve():
         raise UsageError(f"{path}: is the video itself; give its annotated copy another name")
     return path
 

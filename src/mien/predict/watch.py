@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -30,10 +30,18 @@ class Wanted:
     chart: Path | None = None
 
 
+def check_table(path: Path) -> None:
+    """Raise UsageError unless a table may be called `path`: under another suffix may lie what somebody needs."""
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"{path}: tables are written as .csv; name it so")
+
+
 def wanted_of(source: str, csv: Path | None, annotate: Path | None, picture: Path | None) -> Wanted:
     """The files to make of `source`; raises UsageError, before any work, for names under which none can be written."""
     if picture and picture.suffix.lower() != ".png":
         raise UsageError(f"{picture}: the picture over time is written as .png; name it so")
+    if csv:
+        check_table(csv)
     return Wanted(csv, annotate and recording_path(annotate, source), picture)
 
 
@@ -46,17 +54,22 @@ class Outcome:
 
 
 def watch(
-    frames: Iterator[Watched], rate: float, wanted: Wanted, listener: Listener, window: Window | None = None
+    frames: Iterator[Watched],
+    rate: float,
+    wanted: Wanted,
+    classes: Sequence[str],
+    listener: Listener,
+    window: Window | None = None,
 ) -> Outcome:
     """Take frames until they end, the window is closed, or Ctrl-C; then finish the files.
 
-    rate: of the annotated video, frames a second. listener: told of every frame. Raises the DataError of a video
-    without any frame, and then has replaced no file.
+    rate: of the annotated video, frames a second. classes: those of the model, for the table's head. listener: told of
+    every frame. Raises the DataError of a video without any frame, and then has replaced no file.
     """
     first = next(frames)
     timeline = Timeline()
     with ExitStack() as outputs:
-        listeners = [listener, *_listeners(first, rate, wanted, window, timeline, outputs)]
+        listeners = [listener, *_listeners(first, rate, wanted, classes, window, timeline, outputs)]
         stopped = _take(chain([first], frames), listeners, window)
     if wanted.chart:
         atomic.write_with(wanted.chart, lambda path: chart(timeline).save(path))
@@ -64,12 +77,18 @@ def watch(
 
 
 def _listeners(
-    first: Watched, rate: float, wanted: Wanted, window: Window | None, timeline: Timeline, outputs: ExitStack
+    first: Watched,
+    rate: float,
+    wanted: Wanted,
+    classes: Sequence[str],
+    window: Window | None,
+    timeline: Timeline,
+    outputs: ExitStack,
 ) -> Iterator[Listener]:
     """What is to be done with each frame; `outputs` finishes it."""
     yield _fresh(timeline.add)
     if wanted.csv:
-        yield _fresh(outputs.enter_context(write_rows(wanted.csv)).add)
+        yield _fresh(outputs.enter_context(write_rows(wanted.csv, classes)).add)
     if wanted.annotated:
         recording = outputs.enter_context(record(wanted.annotated, rate, draw(first).size))
         yield lambda watched: recording.add(draw(watched), watched.frame.time)
