@@ -22,7 +22,7 @@ from mien.data.manifest import read_manifest
 from mien.data.near import hashes
 from mien.data.prepare import How, plan
 from mien.data.sources import open_source
-from mien.errors import DataError, MienError
+from mien.errors import DataError, MienError, UsageError
 from mien.evaluate import suspects
 from mien.evaluate.suspects import FOLDS, _folds, find_suspects
 from mien.report.audit_files import audit_text, to_drop, write_audit
@@ -212,7 +212,9 @@ def test_prepare_leaves_out_what_the_audit_lists(
 
 
 def test_any_part_of_the_audit_can_be_dropped(planted: Path, seen: Audit, tmp_path: Path) -> None:
-    """audit.csv, filtered by whoever likes, is such a list too."""
+    """audit.csv, filtered by whoever likes, is such a list too; but not all of it."""
+    with pytest.raises(UsageError, match=r"audit\.csv: lists all that mien audit found; give drop\.csv"):
+        read_drop(tmp_path / "audit.csv")
     lines = audit_text(seen, ()).splitlines(keepends=True)
     (tmp_path / "mine.csv").write_text("".join([lines[0], *(line for line in lines[1:] if ",near," in line)]))
     names = read_drop(tmp_path / "mine.csv")
@@ -298,6 +300,16 @@ def test_wrong_labels_are_suspected() -> None:
     assert [suspect.score for suspect in found] == sorted(suspect.score for suspect in found)
 
 
+def test_networks_that_know_nothing_suspect_nothing() -> None:
+    labels = np.arange(100) % 4
+    known = np.eye(4, dtype=np.float32)[labels]
+    assert suspects.check_known(labels, known) == 1
+    with pytest.raises(
+        DataError, match="name 25% of the faces as they are labelled, and the commonest label alone 25%"
+    ):
+        suspects.check_known(labels, np.roll(known, 1, axis=0) * 0 + [[1, 0, 0, 0]])
+
+
 def test_right_labels_are_not_suspected() -> None:
     _, labels, probabilities = wrongly_labelled(0)
     assert find_suspects(labels, probabilities) == ()
@@ -317,6 +329,7 @@ def test_suspects_from_the_command_line(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(suspects, "RECIPE", replace(suspects.RECIPE, epochs=2))
+    monkeypatch.setattr(suspects, "_KNOWN", -1)
     command = ["audit", str(drawn), "--out", str(tmp_path), "--suspects", "--device", "cpu", "--json"]
     assert main(command) == 0
     number = json.loads(capsys.readouterr().out)["suspects"]

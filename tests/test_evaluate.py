@@ -78,10 +78,11 @@ def test_the_files_agree_with_the_scores(tmp_path: Path) -> None:
 
 def test_another_models_evaluation_is_not_overwritten(tmp_path: Path) -> None:
     base = tmp_path / "m-test"
-    assert evaluation_folder(base, "one") == base
-    write_evaluation(evaluation(), base, model_sha256="one")
-    assert evaluation_folder(base, "one") == base
-    assert evaluation_folder(base, "two") == tmp_path / "m-test-2"
+    assert evaluation_folder(base, model_sha256="one", prior="natural") == base
+    write_evaluation(evaluation(), base, model_sha256="one", prior="natural")
+    assert evaluation_folder(base, model_sha256="one", prior="natural") == base
+    assert evaluation_folder(base, model_sha256="two", prior="natural") == tmp_path / "m-test-2"
+    assert evaluation_folder(base, model_sha256="one", prior="uniform") == tmp_path / "m-test-2"
 
 
 def test_damaged_metrics_are_named(tmp_path: Path) -> None:

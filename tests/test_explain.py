@@ -125,7 +125,7 @@ def test_maps_change_when_the_network_forgets(method: Method, count: int) -> Non
     assert np.array_equal(heat_maps(model, faces, targets, method), before)
     again = cascade(model, faces, targets, method)
     assert all(np.array_equal(one.maps, two.maps) for one, two in zip(stages, again, strict=True))
-    assert sanity_csv(stages).splitlines()[1] == "trained,1.0000,1.0000,1.0000"
+    assert sanity_csv(stages).splitlines()[1] == "trained,1.0000,1.0000,1.0000,0"
 
 
 def test_the_check_finds_maps_that_show_edges_only(monkeypatch: pytest.MonkeyPatch) -> None:

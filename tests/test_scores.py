@@ -222,3 +222,11 @@ def test_evaluate_finds_the_faces_that_training_has_too(
     assert fields["tta_flip"]["n"] == fields["n"] == 8
     assert main(["evaluate", *here, "--split", "train"]) == 0
     assert "without_copies" not in json.loads(capsys.readouterr().out)
+
+
+def test_no_interval_is_flat() -> None:
+    """30 faces of which none is named right say little of the next."""
+    sure = intervals(np.array([[30, 0], [30, 0]]), ("a", "b"))
+    assert sure.per_class["a"].recall == pytest.approx((0.886, 1), abs=0.001)
+    assert sure.per_class["b"].recall == pytest.approx((0, 0.114), abs=0.001)
+    assert sure.per_class["b"].f1 == pytest.approx((0, 0.204), abs=0.001)

@@ -45,6 +45,7 @@ Flag = tyro.conf.FlagCreatePairsOff
 Repeated = tyro.conf.UseAppendAction
 Part = Literal["train", "val", "test"]
 Labels = Literal["given", "votes"]
+Prior = Literal["natural", "uniform"]
 
 RUNS = Path("runs")
 _INTERRUPTED = 130
@@ -180,7 +181,7 @@ def evaluate(
     split: Part = "test",
     labels: Labels = "given",
     votes: Path | None = None,
-    prior: Literal["natural", "uniform"] = "natural",
+    prior: Prior = "natural",
     out: Path | None = None,
     tta: Literal["none", "flip"] = "none",
     corruptions: Flag[bool] = False,
@@ -203,11 +204,12 @@ def evaluate(
         device: "cpu" or "cuda".
         json: print metrics.json.
     """
+    from mien.evaluate.evaluation import METRICS, is_of, metrics, with_corruptions, with_flip, write_evaluation
     from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import metrics, with_corruptions, with_flip, write_evaluation
     from mien.models.files import model_digest
-    from mien.report.draw import draw_evaluation
+    from mien.report.draw import draw_evaluation, forget_heatmaps
     from mien.report.text import evaluation_text
+    from mien.report.words import trained_elsewhere
 
     read = _read(model)
     parts = _open(data, labels, votes)
@@ -215,12 +217,19 @@ def evaluate(
     origin = {"name": str(model), "data": str(data), "split": split}
     trained_on = None if split == "train" else parts.train
     evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    if undecided := len(faces) - len(evaluation.faces):
+        _say(f"left out {undecided:,} {split} faces on which no answer got most votes")
+    if warning := trained_elsewhere(read.notes, str(data)):
+        _say(warning)
     if tta == "flip":
         evaluation = with_flip(evaluation, read, device, prior)
     if corruptions:
         evaluation = with_corruptions(evaluation, read, device, prior, _bar("damaging", 75, " parts"))
-    folder = out or _evaluation_folder(model, split, labels)
-    write_evaluation(evaluation, folder, model_sha256=model_digest(model), notes=dict(read.notes), command=_command())
+    folder = out or _evaluation_folder(model, data, split, labels, prior)
+    facts = {"model_sha256": model_digest(model), "prior": prior}
+    if (folder / METRICS).exists() and not is_of(folder, **facts, **origin):
+        forget_heatmaps(folder)
+    write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
     print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
     _say(f"tables and pictures are in {folder}")
@@ -232,7 +241,7 @@ def compare(
     split: Part = "test",
     labels: Labels = "given",
     votes: Path | None = None,
-    out: Path = RUNS / "compare",
+    out: Path | None = None,
     device: str = "cpu",
     json: Flag[bool] = False,
 ) -> None:
@@ -245,7 +254,7 @@ def compare(
         split: the part to compare on; "val" where there is no test part.
         labels: "given" by the data, or the "votes" of several people.
         votes: file of the votes, as for evaluate.
-        out: folder for models.csv, pairs.csv and the picture.
+        out: folder for models.csv, pairs.csv and the picture; runs/compare if not given.
         device: "cpu" or "cuda".
         json: print the results as JSON.
     """
@@ -254,6 +263,7 @@ def compare(
     from mien.evaluate.comparison import compare as compared
     from mien.report.draw import draw_comparison
     from mien.report.text import comparison_text
+    from mien.train.run import free_folder
 
     if len(models) < 2:
         raise UsageError("nothing to compare; give two or more models or predictions.csv files")
@@ -269,11 +279,11 @@ def compare(
             check_same_faces(labels_of(faces, f"{data} ({split})"), table)
         tables |= _ask(networks, faces, str(data), split, device)
     comparison = compared([tables[path] for path in models])
-    write_comparison(comparison, out)
-    if faces:
-        draw_comparison(comparison, faces, out)
+    folder = out or free_folder(RUNS / "compare")
+    write_comparison(comparison, folder)
+    draw_comparison(comparison, faces, folder)
     print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
-    _say(f"tables{' and picture' if faces else ''} are in {out}")
+    _say(f"tables{' and picture' if faces else ''} are in {folder}")
 
 
 def explain(
@@ -311,9 +321,12 @@ def explain(
     elif data:
         faces, split = _part(_open(data, labels, votes), split)
         evaluation = score(read, faces, name=str(model), data=str(data), split=split)
-        folder = out or _evaluation_folder(model, split, labels)
+        folder = out or _evaluation_folder(model, data, split, labels)
         _list(draw_heatmaps(read, evaluation, folder, method))
-        _list(draw_sanity(read, evaluation, folder, method))
+        checks = draw_sanity(read, evaluation, folder, method)
+        _list(checks)
+        if not checks:
+            _say("no check of the maps: it needs the weights of a run folder or .safetensors file")
     else:
         raise UsageError("nothing to explain; give a photo, or --data DATA")
 
@@ -322,7 +335,7 @@ def predict(
     paths: tyro.conf.Positional[tuple[str, ...]],
     model: str = "base",
     crop: Literal["detect", "none"] = "detect",
-    prior: Literal["natural", "uniform"] = "natural",
+    prior: Prior = "natural",
     min_confidence: float = 0.0,
     annotate: Path | None = None,
     csv: Path | None = None,
@@ -441,7 +454,8 @@ def audit(
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        out: folder for page, audit.csv, and drop.csv, which `mien prepare --drop` takes; runs/audit if not given.
+        out: folder for page, audit.csv, near.csv (pairs of near copies), and drop.csv, which `mien prepare --drop`
+            takes; runs/audit if not given.
         suspects: also look for wrong labels, by training five small networks; takes minutes.
         seed: draws the folds of the suspects and their training.
         device: what the suspects are looked for on: "auto", "cpu" or "cuda".
@@ -684,13 +698,15 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
 
 def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
     """Faces with suspect labels; the training of each fold is shown as it goes."""
-    from mien.evaluate.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
+    from mien.evaluate.suspects import FOLDS, RECIPE, check_known, cross_probabilities, find_suspects
 
     def on_fold(fold: int) -> Listener:
         _say(f"fold {fold + 1} of {FOLDS}")
         return _watch(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
 
-    return find_suspects(seen.faces.labels, cross_probabilities(seen, seed, device, on_fold))
+    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_fold)
+    _say(f"the folds' networks name {check_known(labels, probabilities):.1%} of the faces as they are labelled")
+    return find_suspects(labels, probabilities)
 
 
 def _bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
@@ -884,13 +900,14 @@ def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part,
     return said
 
 
-def _evaluation_folder(model: Path, split: str, labels: Labels) -> Path:
+def _evaluation_folder(model: Path, data: Path, split: str, labels: Labels, prior: Prior = "natural") -> Path:
     """Where what is found out about a model goes, unless the user says."""
     from mien.evaluate.evaluation import evaluation_folder
     from mien.models.files import model_digest, model_name
 
     ruler = "-votes" if labels == "votes" else ""
-    return evaluation_folder(RUNS / f"{model_name(model)}-{split}{ruler}", model_digest(model))
+    base = RUNS / f"{model_name(model)}-{split}{ruler}"
+    return evaluation_folder(base, model_sha256=model_digest(model), data=str(data), prior=prior)
 
 
 def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:

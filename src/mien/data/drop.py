@@ -17,6 +17,7 @@ from mien.errors import DataError, UsageError
 
 DROP = "drop.csv"
 _NAME = "path"
+_WHOLE = "audit.csv"  # lists much that should stay; a part of it, under another name, is somebody's choice
 
 
 def drop_text(reasons: Iterable[tuple[str, str]]) -> str:
@@ -30,6 +31,8 @@ def drop_text(reasons: Iterable[tuple[str, str]]) -> str:
 
 def read_drop(path: Path) -> tuple[str, ...]:
     """The names listed in `path`, each once; raises UsageError if it is not there, DataError if it is no such list."""
+    if path.name == _WHOLE:
+        raise UsageError(f"{path}: lists all that mien audit found; give {DROP}, or a part of it under another name")
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)

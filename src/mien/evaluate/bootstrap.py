@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.evaluate.metrics import wilson
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -54,12 +56,18 @@ class Intervals:
 def intervals(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> Intervals:
     """Intervals from a confusion matrix, int64 [K, K], rows true, columns predicted.
 
-    They are the 2.5th and 97.5th percentile of 2,000 resamples; 0 to 1 for a class without faces.
+    They are the 2.5th and 97.5th percentile of 2,000 resamples; 0 to 1 for a class without faces. Where all resamples
+    are alike, as those of no right answer are, it is Wilson's interval: F1 is a share too, of TP in TP + (FP + FN) / 2.
     """
     truth, answer = confusion.nonzero()
     drawn = rates(resample(confusion[truth, answer]), truth, answer, len(classes))
+    hits, labelled, named = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     per_class = {
-        name: ClassIntervals(interval(drawn.precision[:, k]), interval(drawn.recall[:, k]), interval(drawn.f1[:, k]))
+        name: ClassIntervals(
+            _not_flat(interval(drawn.precision[:, k]), hits[k], named[k]),
+            _not_flat(interval(drawn.recall[:, k]), hits[k], labelled[k]),
+            _not_flat(interval(drawn.f1[:, k]), hits[k], (labelled[k] + named[k]) / 2),
+        )
         for k, name in enumerate(classes)
     }
     return Intervals(
@@ -69,6 +77,11 @@ def intervals(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> Interva
         macro_f1=interval(macro_mean(drawn.f1)),
         per_class=per_class,
     )
+
+
+def _not_flat(ends: Interval, right: float, n: float) -> Interval:
+    """An interval of a share of `right` in `n`; Wilson's where it has no width."""
+    return wilson(right, n) if n and ends[0] == ends[1] else ends
 
 
 def resample(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -51,6 +51,7 @@ def precision_recall(probabilities: NDArray[np.floating], labels: NDArray[np.int
     if mine.all() or not mine.any():
         return None
     precision, recall, _ = precision_recall_curve(mine, probabilities[:, label])
+    precision[-1] = precision[-2]  # scikit-learn ends in a precision of 1 that nobody measured
     return Curve(recall[::-1], precision[::-1], float(average_precision_score(mine, probabilities[:, label])))
 
 

@@ -191,13 +191,19 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
-def evaluation_folder(base: Path, model_sha256: str) -> Path:
-    """Where an evaluation of that model goes: `base`, or `base-2` ... where another model's lies there already."""
+def evaluation_folder(base: Path, **facts: str) -> Path:
+    """Where an evaluation goes: `base`, or `base-2` ... where one lies of which another fact is recorded."""
     folder, number = base, 1
-    while (folder / METRICS).exists() and read_metrics(folder).get("model_sha256") != model_sha256:
+    while (folder / METRICS).exists() and not is_of(folder, **facts):
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder
+
+
+def is_of(folder: Path, **facts: str) -> bool:
+    """Whether these facts (model_sha256, data, prior ...) are those of the evaluation in `folder`."""
+    recorded = read_metrics(folder)
+    return all(recorded.get(name, value) == value for name, value in facts.items())
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

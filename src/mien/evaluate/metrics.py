@@ -76,7 +76,7 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classe
     )
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
+def wilson(right: float, n: float) -> tuple[float, float]:
     """The 95 % interval of a share of `right` in `n` (Wilson 1927): low, high."""
     share, z2 = right / n, _Z95**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDS = 5
+_KNOWN = 0.2  # how far from the commonest label's share to all of the labels networks have to come (FER-2013: 0.48)
 # The small network of the speed run for longer; the last epoch is kept, so that no choice is made on the judged faces.
 RECIPE = replace(SPEEDRUN, name="suspects", epochs=8, keep="last")
 
@@ -71,6 +72,21 @@ def cross_probabilities(
         mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
         probabilities[judged] = (predict_proba(model, faces.images) + predict_proba(model, mirrored)) / 2
     return probabilities
+
+
+def check_known(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
+    """The share of faces that the probabilities [N, K] name as they are labelled [N].
+
+    Raises DataError where it is not well above that of the commonest label: such networks cannot doubt a label.
+    """
+    named = float((probabilities.argmax(1) == labels).mean())
+    commonest = float(np.bincount(labels).max() / len(labels))
+    if named < commonest + _KNOWN * (1 - commonest):
+        raise DataError(
+            f"the networks name {named:.0%} of the faces as they are labelled, and the commonest label alone "
+            f"{commonest:.0%}: they know too little to suspect labels; give more faces, or leave out --suspects"
+        )
+    return named
 
 
 def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> tuple[Suspect, ...]:

@@ -70,11 +70,14 @@ def sanity_file(method: Method) -> str:
 
 
 def sanity_csv(stages: Sequence[Stage]) -> str:
-    """A line a stage: mean rank correlation, and the span of the middle 80 % of the faces."""
-    lines = ["shuffled_down_to,rank_correlation,low,high"]
+    """A line a stage: mean rank correlation, the span of the middle 80 % of the faces, and how many maps are the same
+    throughout: these count as 0, and say nothing of the method.
+    """
+    lines = ["shuffled_down_to,rank_correlation,low,high,empty_maps"]
     for stage in stages:
         low, high = np.percentile(stage.likeness, (10, 90))
-        lines.append(f"{stage.layer},{stage.likeness.mean():.4f},{low:.4f},{high:.4f}")
+        empty = int((stage.maps == stage.maps[:, :1, :1]).all((1, 2)).sum())
+        lines.append(f"{stage.layer},{stage.likeness.mean():.4f},{low:.4f},{high:.4f},{empty}")
     return "\n".join(lines) + "\n"
 
 

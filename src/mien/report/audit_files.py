@@ -1,4 +1,4 @@
-"""What an audit leaves in its folder: `audit.csv`, `drop.csv` and the page."""
+"""What an audit leaves in its folder: `audit.csv`, `near.csv`, `drop.csv` and the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mien.report.audit_page import audit_page
 if TYPE_CHECKING:
     from mien.evaluate.suspects import Suspect
 
-AUDIT, PAGE = "audit.csv", "audit.html"
+AUDIT, NEAR, PAGE = "audit.csv", "near.csv", "audit.html"
 
 _HEAD = (
     "path", "part", "label", "kinds", "group", "near", "bits", "likeness", "mirrored", "suggested", "score",
@@ -38,6 +38,7 @@ def write_audit(
     texts = {
         PAGE: audit_page(seen, suspects, data=data, command=command, folder=folder),
         DROP: drop_text(to_drop(seen, suspects or ())),
+        NEAR: near_text(seen),
         AUDIT: audit_text(seen, suspects or ()),
     }
     for name, text in texts.items():
@@ -63,6 +64,17 @@ def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
             label = seen.faces.classes[seen.faces.labels[i]]
             start = (name, seen.parts[i], label, ";".join(kinds), seen.groups[i])
             rows.writerow((*start, *_near_cells(seen, i, pair), *_suspect_cells(seen, suspect)))
+    return text.getvalue()
+
+
+def near_text(seen: Audit) -> str:
+    """A table of all pairs of near copies, the closest first: names, labels, and how close (see `Near`)."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("path", "label", "near", "near_label", "bits", "likeness", "mirrored"))
+    for pair in seen.near:
+        sides = [(seen.names[i], seen.faces.classes[seen.faces.labels[i]]) for i in (pair.first, pair.second)]
+        rows.writerow((*sides[0], *sides[1], pair.bits, f"{pair.likeness:.4f}", "yes" if pair.mirrored else "no"))
     return text.getvalue()
 
 

@@ -33,14 +33,25 @@ _SUSPECTS = 96
 
 @dataclass(frozen=True)
 class Tile:
-    """Pictures side by side, and the lines below them."""
+    """Pictures side by side, the lines below them, and the images' names."""
 
     pictures: tuple[Markup, ...]
     lines: tuple[str, ...]
+    names: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some of `count` things that could be shown."""
+
+    tiles: tuple[Tile, ...]
+    count: int
 
 
 def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, command: str, folder: Path) -> str:
     """The page as HTML."""
+    divided = set(seen.parts) != {UNDIVIDED}
+    prepare = ["mien", "prepare", "--input_dir", data, "--output_dir", "DIR"]
     return fill(
         "audit.html",
         data=data,
@@ -50,17 +61,16 @@ def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, co
         counts=_counts(facts(seen)),
         conflicts=_group_tiles(seen, seen.conflict),
         leaks=_group_tiles(seen, seen.across() & ~seen.conflict),
-        least_alike=_near_tiles(seen, seen.near[::-1][:_SHOWN]),
+        least_alike=_near_tiles(seen, seen.near[::-1], first=True),
         contradicting=_near_tiles(seen, [*filter(seen.near_conflict, seen.near)]),
         plain=_tiles(seen, np.flatnonzero(seen.plain)),
         border=_tiles(seen, np.flatnonzero(seen.border & ~seen.plain)),
-        suspects=None if suspects is None else [_suspect_tile(seen, suspect) for suspect in suspects[:_SUSPECTS]],
-        suspected=len(suspects or ()),
+        suspects=None if suspects is None else _suspect_tiles(seen, suspects),
+        divided=divided,
         limits={"bits": MOST_BITS, "likeness": LEAST_LIKENESS},
         command=command,
-        remedy=shlex.join(
-            ["mien", "prepare", "--input_dir", data, "--output_dir", "DIR", "--drop", str(folder / DROP)]
-        ),
+        search=shlex.join(["mien", "audit", data, "--suspects"]),
+        remedy=shlex.join([*prepare, *(["--split", "official"] if divided else []), "--drop", str(folder / DROP)]),
     )
 
 
@@ -101,34 +111,47 @@ def _counts(counts: dict[str, Any]) -> Table:
     return Table(("class", *by_part, "share"), (*rows, ("all", *sums, "100 %")), total=True)
 
 
-def _group_tiles(seen: Audit, marked: NDArray[np.bool_]) -> list[Tile]:
+def _group_tiles(seen: Audit, marked: NDArray[np.bool_]) -> Gallery:
     """A tile a group of copies: its picture, and where it lies under which label."""
     groups = np.unique(seen.groups[marked])
-    groups = groups[_spread(len(groups))]
-    members = [np.flatnonzero(seen.groups == group).tolist() for group in groups]
-    return [Tile((_picture(seen, mine[0]),), _distinct(_where(seen, i) for i in mine)) for mine in members]
+    members = [np.flatnonzero(seen.groups == group).tolist() for group in groups[_spread(len(groups))]]
+    tiles = (
+        Tile((_picture(seen, mine[0]),), _distinct(_where(seen, i) for i in mine), _names(seen, mine))
+        for mine in members
+    )
+    return Gallery(tuple(tiles), len(groups))
 
 
-def _near_tiles(seen: Audit, pairs: Sequence[Near]) -> list[Tile]:
-    return [_near_tile(seen, pair) for pair in pairs[_spread(len(pairs))]]
+def _near_tiles(seen: Audit, pairs: Sequence[Near], *, first: bool = False) -> Gallery:
+    """A tile a pair: the first ones, or some from all over."""
+    shown = pairs[:_SHOWN] if first else pairs[_spread(len(pairs))]
+    return Gallery(tuple(_near_tile(seen, pair) for pair in shown), len(pairs))
 
 
 def _near_tile(seen: Audit, pair: Near) -> Tile:
     kind = ", mirrored" if pair.mirrored else ""
     lines = _distinct((_where(seen, pair.first), _where(seen, pair.second)))
-    return Tile(
-        (_picture(seen, pair.first), _picture(seen, pair.second)), (*lines, f"likeness {pair.likeness:.3f}{kind}")
-    )
+    pictures = _picture(seen, pair.first), _picture(seen, pair.second)
+    return Tile(pictures, (*lines, f"likeness {pair.likeness:.3f}{kind}"), _names(seen, (pair.first, pair.second)))
 
 
-def _tiles(seen: Audit, places: NDArray[np.int64]) -> list[Tile]:
-    return [Tile((_picture(seen, i),), (_where(seen, i),)) for i in places[_spread(len(places))].tolist()]
+def _tiles(seen: Audit, places: NDArray[np.int64]) -> Gallery:
+    shown = places[_spread(len(places))].tolist()
+    tiles = (Tile((_picture(seen, i),), (_where(seen, i),), _names(seen, (i,))) for i in shown)
+    return Gallery(tuple(tiles), len(places))
 
 
-def _suspect_tile(seen: Audit, suspect: Suspect) -> Tile:
-    given, suggested = seen.faces.labels[suspect.place], suspect.suggested
-    lines = f"given {seen.faces.classes[given]}", f"→ {seen.faces.classes[suggested]}?"
-    return Tile((_picture(seen, suspect.place),), lines)
+def _suspect_tiles(seen: Audit, suspects: Sequence[Suspect]) -> Gallery:
+    """A tile a suspect, the most suspicious first."""
+    classes, tiles = seen.faces.classes, []
+    for suspect in suspects[:_SUSPECTS]:
+        lines = f"given {classes[seen.faces.labels[suspect.place]]}", f"→ {classes[suspect.suggested]}?"
+        tiles.append(Tile((_picture(seen, suspect.place),), lines, _names(seen, (suspect.place,))))
+    return Gallery(tuple(tiles), len(suspects))
+
+
+def _names(seen: Audit, places: Iterable[int]) -> str:
+    return "; ".join(seen.names[i] for i in places)
 
 
 def _where(seen: Audit, i: int) -> str:

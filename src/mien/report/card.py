@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from mien.errors import DataError
 from mien.report import manners
 from mien.report.content import ReportData, Table, collect
 from mien.report.manners import Remark
@@ -34,7 +35,7 @@ def card(folders: Iterable[Path]) -> str:
     """The card of the models whose run and evaluation folders are given, as Markdown, in the order of the folders.
 
     Folders belong to one model if recipe, seed and data are the same. Raises DataError where a folder holds nothing to
-    report, or damaged files.
+    report, or damaged files, or where such folders tell of two trainings.
     """
     pages = [collect(folder) for folder in folders]
     first = [page.identity for page in pages]
@@ -48,6 +49,9 @@ def card(folders: Iterable[Path]) -> str:
 
 
 def _model_part(pages: Sequence[ReportData]) -> ModelPart:
+    trainings = [page.recipe for page in pages if page.recipe]
+    if any(other != trainings[0] for other in trainings):
+        raise DataError(f"{pages[0].title}: the folders tell of trainings with different settings; give one at a time")
     results = tuple(page for page in pages if page.headline)
     bare = [page.headline.model for page in results if page.headline and _is_bare(page.headline.model)]
     about: dict[str, str] = {}

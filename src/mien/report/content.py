@@ -22,7 +22,7 @@ from mien.errors import DataError, UsageError
 from mien.evaluate.evaluation import METRICS
 from mien.evaluate.metrics import ClassScore, Scores
 from mien.models.files import MODEL_FILE, model_digest
-from mien.report.words import certainty, summary, variations
+from mien.report.words import certainty, summary, trained_elsewhere, variations
 from mien.train.augment import Augment
 from mien.train.run import CONFIG, GIVEN_MODELS, HISTORY, given_models, read_history
 from mien.train.trainer import Epoch
@@ -46,6 +46,7 @@ ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
 
 _EVALUATE, _TRAIN = "evaluate the model again", "train again"  # remedies
 _DRAWN = "drawn faces"  # how `mien.train.run.data_note` begins where the training faces were drawn
+_PRIORS = {"natural": "as frequent as in training", "uniform": "each as likely as any other"}
 _RECIPE_NAMES = {
     "name": "recipe",
     "epochs": "epochs, at most",
@@ -367,6 +368,7 @@ def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
         **certainty(metrics),
         "faces": f"{scores.n:,}",
         "ruler": metrics["ruler"],
+        "expressions taken to be": _PRIORS[metrics.get("prior", "natural")],
     }
 
 
@@ -457,6 +459,8 @@ def _notices(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path
         yield f"The scores are of {part} faces. These {seen}, so the scores are better than new faces would give."
     if metrics and (folder / CONFIG).is_file() and not _same_model(folder, metrics):
         yield f"The scores are those of {metrics['model']}, which is not the model whose training is told here."
+    if metrics and (warning := trained_elsewhere(metrics.get("notes", {}), metrics["data"])):
+        yield warning
     if config and "ended" not in config:
         yield "Training had not ended when this page was written, or it was broken off."
 

@@ -16,6 +16,7 @@ from mien.explain.heat import Method, Wanted, choose_method, groups, has_gradien
 from mien.explain.sanity import cascade, sanity_csv, sanity_file
 from mien.models.model import Model, predict_proba
 from mien.report import figures
+from mien.report.content import FIGURES, HEAT_FIGURES
 from mien.train.augment import Augment
 from mien.train.trainer import Epoch
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-FIGURES = "figures"
+METHODS: tuple[Method, ...] = ("gradcam", "occlusion")
 _HEATMAPS = 6  # right and wrong answers shown, of each
 _PAIRS = 5  # confusions whose mean map is shown
 # Faces of a group, and of the sanity check: occlusion asks for 82 predictions a face.
@@ -67,8 +68,21 @@ def draw_evaluation(evaluation: Evaluation, folder: Path, seed: int = 0) -> list
     return _save(pictures, folder)
 
 
-def draw_comparison(comparison: Comparison, faces: Dataset, folder: Path, seed: int = 0) -> list[Path]:
-    """Faces on which models disagree; `faces` holds those that were compared, in any order."""
+def forget_heatmaps(folder: Path) -> None:
+    """Remove what was explained in `folder`: it would stand beside the scores of another evaluation."""
+    for name in HEAT_FIGURES:
+        (folder / FIGURES / f"{name}.png").unlink(missing_ok=True)
+    for method in METHODS:
+        (folder / sanity_file(method)).unlink(missing_ok=True)
+
+
+def draw_comparison(comparison: Comparison, faces: Dataset | None, folder: Path, seed: int = 0) -> list[Path]:
+    """Faces on which models disagree; `faces` holds those that were compared, in any order. Without them no picture
+    is left, nor that of an earlier comparison.
+    """
+    if faces is None:
+        (folder / FIGURES / "disagreements.png").unlink(missing_ok=True)
+        return []
     place = {path: i for i, path in enumerate(faces.paths)}
     images = faces.images[[place[path] for path in comparison.paths]]
     return _save({"disagreements": figures.disagreements(comparison, images, seed)}, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mien.evaluate.comparison import Pair
@@ -53,13 +54,21 @@ def certainty(metrics: Mapping[str, Any]) -> dict[str, str]:
         "the others left to a person",
     }
     if "without_copies" in metrics:
-        facts["less faces also in training"] = _less(metrics["without_copies"])
+        facts["less faces also in the data's train part"] = _less(metrics["without_copies"])
     if "tta_flip" in metrics:
         facts["with each face also mirrored"] = _short(metrics["tta_flip"])
     if "corruptions" in metrics:
         left = metrics["corruptions"]["mean_relative_accuracy"]
         facts["on damaged faces"] = f"{_share(left)} of that accuracy, on the mean of 15 kinds in 5 strengths"
     return facts
+
+
+def trained_elsewhere(notes: Mapping[str, str], data: str) -> str:
+    """A warning where a model's notes tell of other data than `data`, by the last names of their paths; else ""."""
+    taught = notes.get("data", "").removeprefix("drawn faces, not photographs; ").split(":")[0]
+    if not taught or taught == Path(data).name:
+        return ""
+    return f"The model was trained on {taught}; whether it has seen faces of {Path(data).name} there is not known."
 
 
 def verdict(pair: Pair) -> str:
@@ -108,7 +117,7 @@ def confusions(scores: Scores, classes: Sequence[str]) -> list[Confusion]:
 
 def _less(metrics: Mapping[str, Any]) -> str:
     if not metrics["copies"]:
-        return "the same: no face here is also in training"
+        return "the same: no face here is also there"
     return f"{_short(metrics)}; {metrics['copies']:,} faces left out"
 
 

@@ -29,7 +29,8 @@ _SHOWN = 7  # faces a row
 
 
 def disagreements(comparison: Comparison, images: NDArray[np.uint8], seed: int) -> Figure:
-    """For each model faces that it alone names right, and faces that all name wrong but not alike, drawn from `seed`.
+    """For each model faces that it alone names right, or, of three or more, wrong; and faces that all name wrong, but
+    not alike; drawn from `seed`.
 
     images: uint8 [N, S, S], in the order of the comparison's faces. Models are numbered in their order.
     """
@@ -56,6 +57,9 @@ def _groups(comparison: Comparison) -> list[tuple[str, NDArray[np.int64]]]:
     right = comparison.answers == comparison.labels
     alone = right & (right.sum(0) == 1)
     groups = [(f"only model {m} is right", np.flatnonzero(mine)) for m, mine in enumerate(alone, 1)]
+    if len(right) > 2:
+        astray = ~right & (right.sum(0) == len(right) - 1)
+        groups += [(f"only model {m} is wrong", np.flatnonzero(mine)) for m, mine in enumerate(astray, 1)]
     apart = ~right.any(0) & (comparison.answers != comparison.answers[0]).any(0)
     groups.append(("all are wrong, not all alike", np.flatnonzero(apart)))
     return [(f"{title}: {len(faces):,} faces", faces) for title, faces in groups]
