@@ -80,22 +80,8 @@ BASE = Recipe(
     keep="last",
     augment=Augment(rotation=12, zoom=0.12, shear=0.1, shift=0.06),
 )
+BASE_FER2013 = replace(BASE, name="base-fer2013", smoothing=0.1, adjust=0.0)
 TINY = replace(BASE, name="tiny", network="tiny")
-
-# FER-2013's labels are noisy: more varied faces, and mixed ones, keep a network from learning them by heart.
-BASE_FER2013 = replace(
-    BASE,
-    name="base-fer2013",
-    epochs=100,
-    batch_size=128,
-    rate=0.1,
-    smoothing=0.1,
-    adjust=0.0,
-    mixup=0.3,
-    augment=Augment(rotation=15, zoom=0.2, shear=0.1, shift=0.1, erase=0.5),
-)
-# Its last epochs: faces nearly as they are, from the weights that the varied ones left (--init; arXiv:1909.09148).
-BASE_FER2013_END = replace(BASE_FER2013, name="base-fer2013-end", epochs=8, rate=0.02, mixup=0.0, augment=BASE.augment)
 
 # Each step changes what it names and keeps the rest.
 LADDER: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -121,7 +107,7 @@ def _climb() -> dict[str, Recipe]:
     return rungs | {"modern": replace(recipe, name="modern")}
 
 
-_SINGLE = (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013, BASE_FER2013_END)
+_SINGLE = (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013)
 RECIPES = {recipe.name: recipe for recipe in _SINGLE} | _climb()
 
 
@@ -161,8 +147,6 @@ def explain_recipe(name: str) -> str:
         return "the model of that name that comes with Mien; on --labels votes, with --teacher base"
     if name == "base-fer2013":
         return "the model of that name that comes with Mien; on FER-2013's own labels"
-    if name.endswith("-end"):
-        return f"the last epochs of {name.removesuffix('-end')}: calmer faces, from a run of it (--init)"
     if name == "modern":
         return f"the top of the ladder, ladder-{len(LADDER)}"
     number = int(name.removeprefix("ladder-"))
