@@ -19,7 +19,7 @@ from PIL import Image
 from test_images import png_of
 
 import mien
-from mien import Face, Prediction, Predictor
+from mien import Face, Prediction, Predictor, cli
 from mien.cli import main
 from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
@@ -444,6 +444,15 @@ def test_a_folder_with_its_copies_in_it_is_read_again_without_them(desk: Path, m
     for _ in range(2):
         assert predict(model, "in", "--annotate", "in/copies", "--csv", "faces.csv") == 0
     assert len((desk / "faces.csv").read_text().splitlines()) == 2
+
+
+def test_copies_of_videos_lie_beside_those_of_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In folders of their sources' names, dots and all."""
+    monkeypatch.chdir(tmp_path)
+    photos, videos = ["in/v1.2/x.jpg"], ["in/v1.2/y.mov", "in/z.mov"]
+    copies, wanted = cli._predict_into(photos, videos, None, Path("out"), None)
+    assert copies == {"in/v1.2/x.jpg": Path("out/v1.2/x.jpg")}
+    assert [each.annotated for each in wanted] == [Path("out/v1.2/y.webm"), Path("out/z.webm")]
 
 
 def test_a_picture_of_a_foreign_kind_in_a_folder_is_not_passed_over(

@@ -745,6 +745,7 @@ def _predict_into(
 ) -> tuple[dict[str, Path], list[Wanted]]:
     """Where the annotated copies of the photos go, and the files to make of each video, all seen to be possible."""
     from mien.predict.photos import annotated_paths, copy_folders
+    from mien.predict.video import recording_name
     from mien.predict.watch import check_table, wanted_of
 
     sources = [*photos, *videos]
@@ -754,15 +755,16 @@ def _predict_into(
         raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
     if (csv or chart) and videos and len(sources) > 1:
         raise UsageError(f"{videos[0]}: --csv and --chart are for one video, or for photos; give it alone")
-    if csv:
+    if csv and not videos:
         check_table(csv)
     targets: dict[str, Path] = {}
     if annotate and not annotate.suffix:
-        targets = copy_folders(sources, annotate)
+        folders = copy_folders(sources, annotate)
+        targets = {video: folders[video] / recording_name(video) for video in videos}
     elif annotate and len(sources) > 1:
         raise UsageError(f"{annotate}: one file for {len(sources):,} photos and videos; give --annotate a folder")
     wanted = [wanted_of(video, csv, targets.get(video, annotate), chart) for video in videos]
-    copies = annotated_paths(photos, annotate) if annotate and photos else {}
+    copies = annotated_paths(photos, annotate, videos) if annotate and photos else {}
     files = [file for each in wanted for file in (each.annotated, each.chart) if file]
     if twice := {file for file in files if files.count(file) > 1}:
         raise UsageError(f"{twice.pop()}: the copies of two videos would have this name; give one at a time")

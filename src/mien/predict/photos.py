@@ -52,17 +52,18 @@ def copy_folders(sources: Sequence[str], target: Path) -> dict[str, Path]:
     return {source: target / parents[source].relative_to(shared) if source in parents else target for source in sources}
 
 
-def annotated_paths(photos: Sequence[str], target: Path) -> dict[str, Path]:
+def annotated_paths(photos: Sequence[str], target: Path, videos: Sequence[str] = ()) -> dict[str, Path]:
     """Where each photo's annotated copy goes: `target`, or, if that has no suffix, a file below the folder `target`.
 
-    Raises UsageError where no picture can be written so, or one would take the place of a photo or of another copy.
+    videos: those whose copies go into the same folder. Raises UsageError where no picture can be written so, or one
+    would take the place of a photo or of another copy.
     """
     if target.suffix:
         if target.suffix.lower() not in _WRITTEN:
             raise UsageError(f"{target}: annotated pictures are written as {', '.join(_WRITTEN)}; name it so")
         targets = dict.fromkeys(photos, target)
     else:
-        folders = copy_folders(photos, target)
+        folders = copy_folders([*photos, *videos], target)
         targets = {photo: folders[photo] / _copy_name(Path(photo)) for photo in photos}
     owners = {Path(photo).resolve(): photo for photo in photos}
     for photo, path in targets.items():

@@ -223,12 +223,17 @@ def draw(watched: Watched) -> Image.Image:
     return annotate(Image.fromarray(watched.frame.image), [tracked.face for tracked in watched.faces])
 
 
+def recording_name(source: str) -> str:
+    """What the annotated video of `source` is called in a folder."""
+    return f"{Path(source).stem.replace(':', '-')}.webm"
+
+
 def recording_path(target: Path, source: str) -> Path:
     """Where the annotated video of `source` goes: `target`, or, if that has no suffix, a .webm in the folder `target`.
 
     Raises UsageError if no video can be written under this name, or if it is the source's own.
     """
-    path = target if target.suffix else target / f"{Path(source).stem.replace(':', '-')}.webm"
+    path = target if target.suffix else target / recording_name(source)
     if path.suffix.lower() not in _CODECS:
         raise UsageError(f"{path}: annotated videos are written as {' or '.join(_CODECS)}; name it so")
     if not source.startswith(CAMERA) and path.resolve() == Path(source).resolve():

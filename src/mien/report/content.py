@@ -21,6 +21,7 @@ from mien.data.dataset import PARTS
 from mien.errors import DataError, UsageError
 from mien.evaluate.evaluation import METRICS
 from mien.evaluate.metrics import ClassScore, Scores
+from mien.explain.heat import Method
 from mien.models.files import MODEL_FILE, model_digest
 from mien.report.words import certainty, summary, trained_elsewhere, variations
 from mien.train.augment import Augment
@@ -40,7 +41,7 @@ RESULT_FIGURES = (
     "confident_mistakes",
     "corruptions",
 )
-METHODS = ("gradcam", "occlusion")
+METHODS: tuple[Method, ...] = ("gradcam", "occlusion")
 HEAT_FIGURES = tuple(f"{method}_{kind}" for method in METHODS for kind in ("predictions", "classes", "sanity"))
 ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
 

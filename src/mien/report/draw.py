@@ -16,7 +16,7 @@ from mien.explain.heat import Method, Wanted, choose_method, groups, has_gradien
 from mien.explain.sanity import cascade, sanity_csv, sanity_file
 from mien.models.model import Model, predict_proba
 from mien.report import figures
-from mien.report.content import FIGURES, HEAT_FIGURES
+from mien.report.content import FIGURES, HEAT_FIGURES, METHODS
 from mien.train.augment import Augment
 from mien.train.trainer import Epoch
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-METHODS: tuple[Method, ...] = ("gradcam", "occlusion")
 _HEATMAPS = 6  # right and wrong answers shown, of each
 _PAIRS = 5  # confusions whose mean map is shown
 # Faces of a group, and of the sanity check: occlusion asks for 82 predictions a face.
