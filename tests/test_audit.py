@@ -25,8 +25,8 @@ from mien.data.sources import open_source
 from mien.errors import DataError, MienError, UsageError
 from mien.evaluate import suspects
 from mien.evaluate.suspects import FOLDS, _folds, find_suspects
+from mien.report.audit_content import audit_content, read_audit
 from mien.report.audit_files import audit_text, to_drop, write_audit
-from mien.report.audit_page import audit_page
 
 Picture = NDArray[np.uint8]
 
@@ -264,13 +264,21 @@ def test_an_audit_is_not_overwritten(clean: Path, tmp_path: Path, capsys: pytest
     assert (tmp_path / "audit.csv").read_bytes() == before
 
 
-def test_the_page_asks_for_nothing_and_escapes_everything(seen: Audit) -> None:
-    page = audit_page(seen, (), data="<script>alert(1)</script>", command="mien audit", folder=Path("x"))
+def test_the_page_asks_for_nothing_and_escapes_everything(seen: Audit, tmp_path: Path) -> None:
+    write_audit(seen, (), tmp_path, data="<script>alert(1)</script>", command="mien audit")
+    page = (tmp_path / "audit.html").read_text(encoding="utf-8")
     assert page.count("<script") == 1, "the page's own"
     assert "default-src 'none'" in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     assert not re.search(r"url\(|@import|https?://", page)
     assert "likeness 0.9" in page
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_report_reads_what_the_audit_found(seen: Audit, tmp_path: Path, looked: bool) -> None:
+    found = [suspects.Suspect(3, 1, 0.1)] if looked else None
+    write_audit(seen, found, tmp_path, data="d", command="mien audit d")
+    assert read_audit(tmp_path) == audit_content(seen, found, data="d", command="mien audit d", folder=tmp_path)
 
 
 def test_folds_keep_copies_and_near_copies_together(seen: Audit) -> None:

@@ -14,6 +14,7 @@ from mien.evaluate.comparison import Answers, compare, mcnemar, read_answers, wr
 from mien.models.files import write_model
 from mien.models.model import Model
 from mien.models.networks import build
+from mien.report.comparison import comparison_tables, read_comparison
 from mien.report.text import comparison_text
 
 
@@ -105,13 +106,17 @@ def test_all_pairs_and_their_files(tmp_path: Path) -> None:
         [made_up(name, labels, said * 4) for name, said in (("x", "aabbca"), ("y", "abbbcc"), ("z", "ccbbaa"))]
     )
     assert [(pair.a, pair.b) for pair in done.pairs] == [("x", "y"), ("x", "z"), ("y", "z")]
-    write_comparison(done, tmp_path)
+    write_comparison(done, tmp_path, faces="faces of x", command="mien compare")
     with open(tmp_path / "pairs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[1]["accuracy_difference"]) == pytest.approx(done.pairs[1].accuracy_difference, abs=1e-5)
     assert float(rows[1]["accuracy_difference_ci95_low"]) <= float(rows[1]["accuracy_difference_ci95_high"])
     with open(tmp_path / "models.csv", newline="") as file:
         assert [row["model"] for row in csv.DictReader(file)] == ["x", "y", "z"]
+    read = read_comparison(tmp_path)
+    assert (read.faces, read.command) == ("24 faces of x", "mien compare")
+    assert read.tables == comparison_tables(done.models, done.pairs)
+    assert [row[0] for row in read.tables.pairs.rows] == ["y less x", "z less x", "z less y"]
 
 
 def test_the_verdict_in_words() -> None:
@@ -181,8 +186,13 @@ def test_the_command_takes_models_and_tables(
     table = str(scores / "predictions.csv")
     assert main(["compare", str(models[0]), table, str(models[1]), "--data", str(drawn), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "| model | accuracy | macro F1 |" in printed
-    assert {path.name for path in out.rglob("*.*")} == {"models.csv", "pairs.csv", "disagreements.png"}
+    assert "| model | accuracy | 95 % interval | macro F1 | 95 % interval |" in printed
+    assert {path.name for path in out.rglob("*.*")} == {
+        "comparison.json",
+        "models.csv",
+        "pairs.csv",
+        "disagreements.png",
+    }
     assert main(["compare", table, table, "--out", str(tmp_path / "tables"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["pairs"][0]["accuracy_difference"] == 0

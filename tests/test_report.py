@@ -1,11 +1,15 @@
 """The page: whole in one file, true to what lies in the folder, safe against what the data are called."""
 
 import base64
+import csv
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,16 @@ import pytest
 from test_figures import SEVEN, a_history, an_evaluation, faces_of
 
 from mien import atomic
+from mien.data.audit import Audit
 from mien.data.dataset import Split
-from mien.errors import DataError
+from mien.data.near import Near
+from mien.errors import DataError, MienError
+from mien.evaluate.comparison import Answers, compare, write_comparison
 from mien.evaluate.evaluation import write_evaluation
 from mien.evaluate.metrics import score
+from mien.evaluate.suspects import Suspect
 from mien.models.files import MODEL_FILE, model_digest
+from mien.report.audit_files import write_audit
 from mien.report.content import ALL_FIGURES, DATA_FIGURES, HEAT_FIGURES, ReportData, collect
 from mien.report.page import render, write_report
 from mien.report.words import confusions, summary, variations
@@ -132,17 +141,136 @@ def test_every_table_can_be_saved(run: Path) -> None:
     assert {"counts", "flaws", "measures", "classes", "confusion"} <= set(names)
 
 
-def test_the_page_follows_the_reader(run: Path) -> None:
+def test_the_page_follows_the_reader(run: Path, audited: Path, compared: Path) -> None:
     """What the data are, what is wrong with them, how well it does, where it fails, what it looks at."""
-    titles = re.findall("<h2>(.*?)</h2>", page_of(run))
-    assert titles[:7] == [
+    page = write_report(run, audited, [compared]).read_text(encoding="utf-8")
+    titles = re.findall("<h[23]>(.*?)</h[23]>", page)
+    wanted = [
         "The data",
         "Examples",
         "What is wrong with them",
+        "Copies",
+        "Near copies",
+        "Suspect labels",
         "Training",
         "How well it does",
+        "Beside other models",
+        "On 40 test faces of data",
         "Where it fails",
         "What it looks at",
+    ]
+    assert [title for title in titles if title in wanted] == wanted
+    assert "are not here yet" not in page
+    assert "is not asked here yet" not in page
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Path:
+    """An audit of two equal faces with different labels, one of which is suspect, and of a near copy."""
+    faces = replace(faces_of(3, ("a", "b"), 0), labels=np.array([0, 1, 0]))
+    faces.images[1] = faces.images[0]
+    faces.images[2] = faces.images[0] // 2
+    none = np.zeros(3, bool)
+    seen = Audit(
+        faces=faces,
+        names=("x/1.png", "x/2.png", SCRIPT),
+        parts=np.array(["train", "val", "train"]),
+        groups=np.array([0, 0, 1]),
+        blank=none,
+        plain=none,
+        border=none,
+        copy=np.array([True, True, False]),
+        conflict=np.array([True, True, False]),
+        near=(Near(0, 2, 3, 0.99, mirrored=False),),
+    )
+    write_audit(seen, [Suspect(1, 0, 0.1)], tmp_path / "audit", data="data", command="mien audit data")
+    return tmp_path / "audit"
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Path:
+    folder, truth = tmp_path / "compared", [("a", "b")[i % 2] for i in range(40)]
+    answers = [
+        Answers(name, {str(i): (label, said(i)) for i, label in enumerate(truth)})
+        for name, said in (("one", lambda i: "a"), (SCRIPT, lambda i: "b" if i else "a"))
+    ]
+    write_comparison(compare(answers), folder, faces="test faces of data", command="mien compare one two")
+    write_figures(folder, ("disagreements",))
+    return folder
+
+
+def test_an_audit_and_comparisons_are_on_the_page(run: Path, audited: Path, compared: Path) -> None:
+    page = write_report(run, audited, [compared, compared]).read_text(encoding="utf-8")
+    reader = read(page)
+    tiles = 1 + 2 + 1  # the conflict; both of the near copies; the suspect
+    assert len(reader.sources) == len(ALL_FIGURES) + 2 + tiles
+    assert "→ a?" in page
+    assert page.count("cannot be told apart by their accuracy") == 2
+    names = re.findall(r'<table [^>]*data-name="([^"]+)"', page)
+    assert page.count("<table") == len(names) == len(set(names))
+    assert "<code>mien audit data</code>" in page
+    assert "<code>mien compare one two</code>" in page
+    assert f"mien report {run} --audit {audited} --compare {compared} --compare {compared}" in page
+    assert page.count("<script") == 1, "the page's own"
+
+
+def test_what_else_could_be_on_the_page_is_named(run: Path) -> None:
+    page = page_of(run)
+    assert f"mien audit data --out AUDIT &amp;&amp; mien report {run} --audit AUDIT" in page
+    assert f"mien compare {run} OTHER --data data --out C &amp;&amp; mien report {run} --compare C" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("audit.json", "{", "audit.json: cannot be read"),
+        ("audit.json", '{"data": 1}', "audit.json: lacks 'conflicts'; look again (mien audit)"),
+        ("comparison.json", "[]", "comparison.json: cannot be read (not a JSON object with fields); compare again"),
+        ("comparison.json", '{"models": [{}], "pairs": []}', "comparison.json: cannot be read"),
+        ("audit.json", None, "holds no audit.json; make one with: mien audit DATA --out FOLDER"),
+        ("comparison.json", None, "holds no comparison.json; make one with: mien compare A B --out FOLDER"),
+    ],
+)
+def test_damaged_audits_and_comparisons_are_named(
+    run: Path, audited: Path, compared: Path, name: str, content: str | None, said: str
+) -> None:
+    path = {"audit.json": audited, "comparison.json": compared}[name] / name
+    path.unlink()
+    if content:
+        path.write_text(content)
+    with pytest.raises(MienError, match=re.escape(said)) as raised:
+        write_report(run, audited, [compared])
+    assert "\n" not in str(raised.value)
+    assert not (run / "report.html").exists()
+
+
+def test_an_audit_alone_is_no_report(audited: Path, compared: Path) -> None:
+    for folder, flag in ((audited, "--audit"), (compared, "--compare")):
+        with pytest.raises(DataError, match=re.escape(f"report of a model: mien report RUN {flag} {folder}")):
+            write_report(folder)
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="no node to run the page's script")
+def test_saved_tables_hold_numbers() -> None:
+    """Shares as numbers to count with, intervals as two columns; RFC 4180's quotes."""
+    cells = [
+        ["class", "accuracy", "95 % interval", "gap", "faces"],
+        ['say "a"', "16.5 %", "4.2 % to 88 %", "\u22120.3", "1,234"],
+        ["b, c", "100 %", "1 % to 2 %", "+0.3", "12 of 13"],
+    ]
+    script = (files("mien.report") / "page.js").read_text(encoding="utf-8")
+    rows = "rows.map((row) => ({cells: row.map((textContent) => ({textContent}))}))"
+    code = (
+        f"const document = {{querySelectorAll: () => []}}; {script}\nconst rows = {json.dumps(cells)};"
+        f"process.stdout.write(csv({{tHead: {{}}, rows: {rows}}}) + csv({{tHead: null, rows: {rows}.slice(1)}}))"
+    )
+    saved = subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout
+    assert list(csv.reader(saved.splitlines())) == [
+        ["class", "accuracy", "accuracy low", "accuracy high", "gap", "faces"],
+        ['say "a"', "0.165", "0.042", "0.88", "-0.3", "1234"],
+        ["b, c", "1", "0.01", "0.02", "+0.3", "12 of 13"],
+        ['say "a"', "0.165", "4.2 % to 88 %", "-0.3", "1234"],
+        ["b, c", "1", "1 % to 2 %", "+0.3", "12 of 13"],
     ]
 
 
@@ -192,7 +320,6 @@ def test_it_says_what_was_measured(run: Path) -> None:
         "2.13.0",
     ):
         assert said in page, said
-    assert "are not here yet" not in page
 
 
 @pytest.mark.parametrize(

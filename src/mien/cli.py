@@ -254,7 +254,8 @@ def compare(
         split: the part to compare on; "val" where there is no test part.
         labels: "given" by the data, or the "votes" of several people.
         votes: file of the votes, as for evaluate.
-        out: folder for models.csv, pairs.csv and the picture; runs/compare if not given.
+        out: folder for models.csv, pairs.csv and the picture, which `mien report --compare` takes; runs/compare if
+            not given.
         device: "cpu" or "cuda".
         json: print the results as JSON.
     """
@@ -271,16 +272,17 @@ def compare(
     networks = {path: _read(path) for path in models if path not in tables}
     if networks and not data:
         raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
-    faces = None
+    faces, told = None, "faces"
     if data:
         faces, split = _part(_open(data, labels, votes), split)
         faces = with_majority(faces)
+        told = f"{split} faces of {data}{', judged by the majority of votes' if labels == 'votes' else ''}"
         for table in tables.values():
             check_same_faces(labels_of(faces, f"{data} ({split})"), table)
         tables |= _ask(networks, faces, str(data), split, device)
     comparison = compared([tables[path] for path in models])
     folder = out or free_folder(RUNS / "compare")
-    write_comparison(comparison, folder)
+    write_comparison(comparison, folder, faces=told, command=_command())
     draw_comparison(comparison, faces, folder)
     print(_json(comparison_facts(comparison)) if json else comparison_text(comparison))
     _say(f"tables{' and picture' if faces else ''} are in {folder}")
@@ -455,7 +457,7 @@ def audit(
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         out: folder for page, audit.csv, near.csv (pairs of near copies), and drop.csv, which `mien prepare --drop`
-            takes; runs/audit if not given.
+            takes; runs/audit if not given. `mien report --audit` takes it along.
         suspects: also look for wrong labels, by training five small networks; takes minutes.
         seed: draws the folds of the suspects and their training.
         device: what the suspects are looked for on: "auto", "cpu" or "cuda".
@@ -484,15 +486,19 @@ def audit(
         _say(str(file))
 
 
-def report(run: tyro.conf.Positional[Path]) -> None:
+def report(
+    run: tyro.conf.Positional[Path], audit: Path | None = None, compare: Repeated[tuple[Path, ...]] = ()
+) -> None:
     """Write one self-contained HTML page from a run folder or an evaluation folder.
 
     Args:
         run: folder that `mien train` or `mien evaluate` wrote.
+        audit: folder that `mien audit` wrote about the data.
+        compare: folder that `mien compare` wrote about this model and others; may be given several times.
     """
     from mien.report.page import write_report
 
-    print(write_report(run))
+    print(write_report(run, audit, compare))
 
 
 def card(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = None) -> None:
@@ -513,7 +519,7 @@ def card(folders: tyro.conf.Positional[tuple[Path, ...]], out: Path | None = Non
 
 
 def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int = 0) -> None:
-    """Run the whole way on drawn faces: draw, prepare, explore, train, evaluate, explain, report.
+    """Run the whole way on drawn faces: draw, audit, prepare, explore, train, evaluate, explain, report.
 
     Args:
         out: the run folder; runs/demo if not given.
@@ -529,14 +535,16 @@ def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int
     _say(f"drawing {count:,} faces")
     write_drawn(faces, count, seed)
     here, model = f"--data {_quoted(data)} --out {_quoted(folder)}", f"--model {_quoted(folder)}"
+    audited = _quoted(folder / "audit")
     # Few faces make few updates: smaller batches make more of them, and class weights would slow the start.
     for command in (
+        f"audit {_quoted(faces)} --out {audited}",
         f"prepare --input-dir {_quoted(faces)} --output-dir {_quoted(data)} --seed {seed}",
         f"explore {here} --seed {seed}",
         f"train {here} --seed {seed} --epochs {epochs} --batch-size 32 --balance none",
         f"evaluate {model} {here}",
         f"explain {model} {here}",
-        f"report {_quoted(folder)}",
+        f"report {_quoted(folder)} --audit {audited}",
     ):
         _say(f"\n$ mien {command}")
         _call(shlex.split(command))

@@ -23,6 +23,7 @@ from mien.evaluate.metrics import wilson
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+COMPARISON = "comparison.json"
 MODELS = "models.csv"
 PAIRS = "pairs.csv"
 _COLUMNS = ("path", "label", "predicted")
@@ -159,9 +160,13 @@ def comparison_facts(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write `models.csv` and `pairs.csv`, the fields of ModelScore and Pair."""
+def write_comparison(comparison: Comparison, folder: Path, *, faces: str, command: str) -> None:
+    """Write `models.csv` and `pairs.csv`, the fields of ModelScore and Pair, and all of it as `comparison.json`.
+
+    faces: which ones were compared, in words; with the command, for the record.
+    """
     facts = comparison_facts(comparison)
+    atomic.write_json(folder / COMPARISON, {"faces": faces, "command": command, **facts})
     for file, rows in ((MODELS, facts["models"]), (PAIRS, facts["pairs"])):
         atomic.write_text(folder / file, _csv([_flat(row) for row in rows]))
 

@@ -1,4 +1,4 @@
-"""What an audit leaves in its folder: `audit.csv`, `near.csv`, `drop.csv` and the page."""
+"""What an audit leaves in its folder: `audit.csv`, `near.csv`, `drop.csv`, the page, and what reports take from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mien.data.audit import UNDIVIDED, Audit
 from mien.data.drop import DROP, drop_text
 from mien.data.near import Near
 from mien.errors import UsageError
-from mien.report.audit_page import audit_page
+from mien.report.audit_content import AUDIT_CONTENT, audit_content, content_text
+from mien.report.page import fill
 
 if TYPE_CHECKING:
     from mien.evaluate.suspects import Suspect
@@ -34,9 +35,11 @@ def check_folder(folder: Path) -> None:
 def write_audit(
     seen: Audit, suspects: Sequence[Suspect] | None, folder: Path, *, data: str, command: str
 ) -> tuple[Path, ...]:
-    """Write page, list and table into `folder`; returns their paths. suspects: None where nobody looked for them."""
+    """Write page, lists and tables into `folder`; returns their paths. suspects: None where nobody looked for them."""
+    content = audit_content(seen, suspects, data=data, command=command, folder=folder)
     texts = {
-        PAGE: audit_page(seen, suspects, data=data, command=command, folder=folder),
+        PAGE: fill("audit.html", audit=content),
+        AUDIT_CONTENT: content_text(content),
         DROP: drop_text(to_drop(seen, suspects or ())),
         NEAR: near_text(seen),
         AUDIT: audit_text(seen, suspects or ()),

@@ -1,16 +1,14 @@
 """What a report says: plain values, gathered from what the commands left in a run folder.
 
 `collect(folder)` takes a run folder, an evaluation folder (its training part then comes from the run folder of the
-model it names), or a folder that holds figures only.
+model it names), or a folder that holds figures only; an audit of the data and comparisons with other models come from
+folders of their own.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,15 @@ import numpy as np
 
 from mien.data.dataset import PARTS
 from mien.errors import DataError, UsageError
+from mien.evaluate.comparison import COMPARISON
 from mien.evaluate.evaluation import METRICS
 from mien.evaluate.metrics import ClassScore, Scores
 from mien.explain.heat import Method
 from mien.models.files import MODEL_FILE, model_digest
+from mien.report.audit_content import AUDIT_CONTENT, AuditContent, read_audit
+from mien.report.comparison import ComparisonContent, read_comparison
+from mien.report.reading import read_json, readable
+from mien.report.tables import Table, ends, percent, read_table
 from mien.report.words import certainty, summary, trained_elsewhere, variations
 from mien.train.augment import Augment
 from mien.train.run import CONFIG, GIVEN_MODELS, HISTORY, given_models, read_history
@@ -43,6 +46,7 @@ RESULT_FIGURES = (
 )
 METHODS: tuple[Method, ...] = ("gradcam", "occlusion")
 HEAT_FIGURES = tuple(f"{method}_{kind}" for method in METHODS for kind in ("predictions", "classes", "sanity"))
+DISAGREEMENTS = "disagreements"
 ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
 
 _EVALUATE, _TRAIN = "evaluate the model again", "train again"  # remedies
@@ -75,15 +79,6 @@ _RECIPE_VALUES = {
 
 
 @dataclass(frozen=True)
-class Table:
-    """A head and rows of text; the first column names the row. `total`: the last row sums the others up."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    total: bool = False
-
-
-@dataclass(frozen=True)
 class Headline:
     """The result: `right` of `n` faces of the part `split`; accuracy and its 95 % interval as shares.
 
@@ -110,8 +105,9 @@ class ReportData:
 
     lead: the page's first sentence where there is no headline. drawn: trained on drawn faces. notices: warnings shown
     at the top. sanity: by method of the heat maps, what the check by shuffled layers gave. The other mappings are
-    facts, name to value; `figures` holds PNGs, or where they are, by their known names. `made_by` lists the commands
-    that made the folder. identity: the same for all folders of one model, whatever file it is in.
+    facts, name to value; `figures` holds PNGs, or where they are, by their known names (the picture of the i-th of the
+    comparisons has its number behind its name). `made_by` lists the commands that made the folders. identity: the same
+    for all folders of one model, whatever file it is in.
     """
 
     title: str
@@ -123,6 +119,8 @@ class ReportData:
     data: Mapping[str, str] = field(default_factory=dict)
     counts: Table | None = None
     flaws: Mapping[str, str] = field(default_factory=dict)
+    audit: AuditContent | None = None
+    comparisons: tuple[ComparisonContent, ...] = ()
     recipe: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, str] = field(default_factory=dict)
     epochs: Table | None = None
@@ -139,24 +137,31 @@ class ReportData:
     figures: Mapping[str, Path | bytes] = field(default_factory=dict)
 
 
-def collect(folder: Path) -> ReportData:
-    """The content of the page for `folder`; raises DataError where it holds nothing to report, or damaged files."""
-    metrics = _read_json(folder / METRICS, _EVALUATE) if (folder / METRICS).is_file() else {}
-    with _readable(folder / METRICS, _EVALUATE):
+def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path] = ()) -> ReportData:
+    """The content of the page for `folder`, with what `mien audit` and `mien compare` left in the other folders.
+
+    Raises DataError where there is nothing to report, or a file is damaged, UsageError for a folder of another kind.
+    """
+    metrics = read_json(folder / METRICS, _EVALUATE) if (folder / METRICS).is_file() else {}
+    with readable(folder / METRICS, _EVALUATE):
         scores = _scores(metrics) if metrics else None
         run = folder if (folder / CONFIG).is_file() else _run_of(metrics)
-    config = _read_json(run / CONFIG, _TRAIN) if run else {}
+    config = read_json(run / CONFIG, _TRAIN) if run else {}
     figures = _figures(folder, ALL_FIGURES)
     if run and run != folder:
         figures = _figures(run, DATA_FIGURES + TRAINING_FIGURES) | figures
     if not (metrics or config or figures):
-        raise DataError(f"{folder}: nothing to report here; train or evaluate first (mien train, mien evaluate)")
+        raise DataError(f"{folder}: nothing to report here; {_first(folder)}")
+    audited = read_audit(audit) if audit else None
+    compared = tuple(read_comparison(other) for other in comparisons)
+    for i, other in enumerate(comparisons):
+        figures |= {f"{name}{i}": path for name, path in _figures(other, (DISAGREEMENTS,)).items()}
     history = read_history(run) if run and (run / HISTORY).is_file() else []
-    with _readable((run or folder) / CONFIG, _TRAIN):
+    with readable((run or folder) / CONFIG, _TRAIN):
         training_part = _training_part(config, history)
-    with _readable(folder / METRICS, _EVALUATE):
+    with readable(folder / METRICS, _EVALUATE):
         results = _results(metrics, scores) if scores else {}
-    with _readable(folder, "train and evaluate again"):
+    with readable(folder, "train and evaluate again"):
         return ReportData(
             title=_title(config, metrics, folder),
             identity=_identity(config, metrics, folder),
@@ -164,32 +169,15 @@ def collect(folder: Path) -> ReportData:
             drawn=_trained_on_drawn(config, metrics),
             notices=tuple(_notices(config, metrics, folder)),
             model=_model(config, metrics, run),
-            made_by=tuple(_made_by(config, metrics)),
-            commands=_commands(config, metrics, folder),
+            audit=audited,
+            comparisons=compared,
+            made_by=tuple(_made_by(config, metrics, audited, compared)),
+            commands=_commands(config, metrics, folder, audit, comparisons),
             figures=figures,
             sanity=_sanity(folder),
             **training_part,
             **results,
         )
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    with _readable(path, remedy):
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict) or not value:
-            raise TypeError("not a JSON object with fields")
-        return value
-
-
-@contextmanager
-def _readable(path: Path, remedy: str) -> Iterator[None]:
-    """Turn what a damaged or foreign file causes into one DataError that names it."""
-    try:
-        yield
-    except KeyError as error:
-        raise DataError(f"{path}: lacks {error}; {remedy}") from None
-    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 def _figures(folder: Path, names: Sequence[str]) -> dict[str, Path | bytes]:
@@ -263,7 +251,7 @@ def _flaws(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _counted(number: int, total: int) -> str:
-    return f"{number:,} of {total:,} ({_percent(number / max(total, 1))})"
+    return f"{number:,} of {total:,} ({percent(number / max(total, 1))})"
 
 
 def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Table:
@@ -272,7 +260,7 @@ def _counts(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> 
     rows = []
     for name in classes:
         numbers = [counts[part][name] for part in parts]
-        share = _percent(sum(numbers) / max(total, 1))
+        share = percent(sum(numbers) / max(total, 1))
         rows.append((name, *(f"{number:,}" for number in [*numbers, sum(numbers)]), share))
     sums = [sum(counts[part].values()) for part in parts]
     rows.append(("all", *(f"{number:,}" for number in [*sums, total]), "100 %"))
@@ -304,7 +292,7 @@ def _training(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[str, 
     if history:
         best = _kept(config, history)
         facts["epochs"] = f"{len(history)} ({config.get('ended', 'not ended when this page was written')})"
-        reached = f"validation loss {best.val_loss:.3f}, validation accuracy {_percent(best.val_accuracy)}"
+        reached = f"validation loss {best.val_loss:.3f}, validation accuracy {percent(best.val_accuracy)}"
         facts["kept"] = f"epoch {best.epoch}: {reached}"
         facts["time in training"] = _duration(sum(epoch.seconds for epoch in history))
         speed = float(np.median([epoch.images_per_second for epoch in history]))
@@ -317,9 +305,9 @@ def _epochs(history: Sequence[Epoch]) -> Table | None:
         (
             str(epoch.epoch),
             f"{epoch.loss:.4f}",
-            _percent(epoch.accuracy),
+            percent(epoch.accuracy),
             f"{epoch.val_loss:.4f}",
-            _percent(epoch.val_accuracy),
+            percent(epoch.val_accuracy),
             f"{epoch.lr:.2g}",
             f"{epoch.seconds:.1f}",
         )
@@ -361,10 +349,10 @@ def _results(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
 def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
     (low, high), sure = scores.accuracy_ci95, metrics["bootstrap_ci95"]
     return {
-        "accuracy": f"{_percent(scores.accuracy)} (95 % interval {_percent(low)} to {_percent(high)})",
-        "macro precision": f"{scores.macro_precision:.3f} ({_ends(sure['macro_precision'])})",
-        "macro recall": f"{scores.macro_recall:.3f} ({_ends(sure['macro_recall'])})",
-        "macro F1": f"{scores.macro_f1:.3f} ({_ends(sure['macro_f1'])})",
+        "accuracy": f"{percent(scores.accuracy)} (95 % interval {percent(low)} to {percent(high)})",
+        "macro precision": f"{scores.macro_precision:.3f} ({ends(sure['macro_precision'])})",
+        "macro recall": f"{scores.macro_recall:.3f} ({ends(sure['macro_recall'])})",
+        "macro F1": f"{scores.macro_f1:.3f} ({ends(sure['macro_f1'])})",
         "cross-entropy": f"{scores.nll:.3f}",
         **certainty(metrics),
         "faces": f"{scores.n:,}",
@@ -375,17 +363,12 @@ def _measures(scores: Scores, metrics: Mapping[str, Any]) -> dict[str, str]:
 
 def _per_class(scores: Scores, classes: Sequence[str], sure: Mapping[str, Any]) -> Table:
     rows = [
-        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", _ends(ends["f1"]), f"{one.support:,}")
-        for name, one, ends in ((name, scores.per_class[name], sure["per_class"][name]) for name in classes)
+        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", ends(here["f1"]), f"{one.support:,}")
+        for name, one, here in ((name, scores.per_class[name], sure["per_class"][name]) for name in classes)
     ]
     macro = (f"{value:.3f}" for value in (scores.macro_precision, scores.macro_recall, scores.macro_f1))
     head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")
-    return Table(head, (*rows, ("mean", *macro, _ends(sure["macro_f1"]), f"{scores.n:,}")), total=True)
-
-
-def _ends(interval: Sequence[float]) -> str:
-    low, high = interval
-    return f"{low:.3f} to {high:.3f}"
+    return Table(head, (*rows, ("mean", *macro, ends(sure["macro_f1"]), f"{scores.n:,}")), total=True)
 
 
 def _corruptions(metrics: Mapping[str, Any]) -> Table | None:
@@ -393,19 +376,13 @@ def _corruptions(metrics: Mapping[str, Any]) -> Table | None:
         return None
     damaged = metrics["corruptions"]["accuracy"]
     strengths = tuple(str(i) for i in range(1, 1 + len(next(iter(damaged.values())))))
-    return Table(("damage", *strengths), tuple((kind, *map(_percent, line)) for kind, line in damaged.items()))
+    return Table(("damage", *strengths), tuple((kind, *map(percent, line)) for kind, line in damaged.items()))
 
 
 def _sanity(folder: Path) -> dict[str, Table]:
     """By method, the lines of the check of its maps."""
     paths = {method: folder / f"{method}_sanity.csv" for method in METHODS}
-    return {method: _csv_table(path) for method, path in paths.items() if path.is_file()}
-
-
-def _csv_table(path: Path) -> Table:
-    with open(path, newline="", encoding="utf-8") as file:
-        head, *rows = (tuple(row) for row in csv.reader(file))
-    return Table(tuple(name.replace("_", " ") for name in head), tuple(rows))
+    return {method: read_table(path) for method, path in paths.items() if path.is_file()}
 
 
 def _confusion(scores: Scores, classes: Sequence[str]) -> Table:
@@ -435,7 +412,7 @@ def _lead(config: Mapping[str, Any], history: Sequence[Epoch]) -> str:
         return "The data, before any training."
     best = _kept(config, history)
     return (
-        f"Not evaluated yet. In the epoch that was kept, number {best.epoch}, it named {_percent(best.val_accuracy)} "
+        f"Not evaluated yet. In the epoch that was kept, number {best.epoch}, it named {percent(best.val_accuracy)} "
         "of the validation faces right; those faces chose that epoch or the recipe, so take the figure as a little too "
         "good."
     )
@@ -483,12 +460,31 @@ def _model(config: Mapping[str, Any], metrics: Mapping[str, Any], run: Path | No
     return facts | {key: str(told[key]) for key in ("recipe", "seed", *GIVEN_MODELS, "mien") if key in told}
 
 
-def _made_by(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(source["command"] for source in (config, metrics) if "command" in source))
+def _made_by(
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    audit: AuditContent | None,
+    comparisons: Sequence[ComparisonContent],
+) -> list[str]:
+    own = [source["command"] for source in (config, metrics) if "command" in source]
+    return list(dict.fromkeys([*([audit.command] if audit else []), *own, *(one.command for one in comparisons)]))
 
 
-def _commands(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def _first(folder: Path) -> str:
+    """What to do about a folder without anything of a model."""
+    for file, flag in ((AUDIT_CONTENT, "--audit"), (COMPARISON, "--compare")):
+        if (folder / file).is_file():
+            return f"it goes into the report of a model: mien report RUN {flag} {shlex.quote(str(folder))}"
+    return "train or evaluate first (mien train, mien evaluate)"
+
+
+def _commands(
+    config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Path, audit: Path | None, comparisons: Sequence[Path]
+) -> dict[str, str]:
     """By section, the command that would add what is missing; what is unknown is written in capitals."""
+    others = ["--audit", str(audit)] if audit else []
+    others += [word for other in comparisons for word in ("--compare", str(other))]
+    report = shlex.join(["mien", "report", str(folder), *others])
     data = config.get("data", {}).get("path") or metrics.get("data", "DATA")
     model = metrics.get("model") or (str(folder) if config else "MODEL")
     where = ["--data", data, "--out", str(folder)]
@@ -498,16 +494,11 @@ def _commands(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
         "training": shlex.join([*train, *where]),
         "results": shlex.join(["mien", "evaluate", "--model", model, *where]),
         "heat": shlex.join(["mien", "explain", "--model", model, *where]),
-        "report": shlex.join(["mien", "report", str(folder)]),
+        "audit": shlex.join(["mien", "audit", data, "--out", "AUDIT"]) + f" && {report} --audit AUDIT",
+        "comparison": shlex.join(["mien", "compare", model, "OTHER", "--data", data, "--out", "C"])
+        + f" && {report} --compare C",
+        "report": report,
     }
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
 
 
 def _duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 import struct
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from mien.errors import DataError
 from mien.report import manners
 from mien.report.content import ReportData, collect
 
-__all__ = ["ReportData", "collect", "data_uri", "fill", "render", "write_report"]
+__all__ = ["ReportData", "collect", "fill", "render", "write_report"]
 
 REPORT = "report.html"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -36,10 +37,13 @@ class Picture(NamedTuple):
     width: int
 
 
-def write_report(folder: Path, page: ReportData | None = None) -> Path:
-    """Write `report.html` into `folder`, about what lies there unless `page` is given; returns its path."""
+def write_report(folder: Path, audit: Path | None = None, comparisons: Sequence[Path] = ()) -> Path:
+    """Write `report.html` into `folder`, about what lies there and in the folders of an audit and of comparisons.
+
+    Returns its path; raises what `collect` does.
+    """
     path = folder / REPORT
-    text = render(collect(folder) if page is None else page)
+    text = render(collect(folder, audit, comparisons))
     atomic.write_bytes(path, text.encode("utf-8", "replace"))  # a file name may hold what UTF-8 cannot
     return path
 
@@ -68,11 +72,6 @@ def fill(template: str, **values: Any) -> str:
     )
 
 
-def data_uri(png: bytes) -> Markup:
-    """A PNG as a page holds it."""
-    return Markup("data:image/png;base64,") + base64.b64encode(png).decode()
-
-
 def _part(name: str) -> str:
     return (files("mien.report") / name).read_text(encoding="utf-8")
 
@@ -91,4 +90,4 @@ def _picture(source: Path | bytes) -> Picture:
     if data[:8] != _PNG or len(data) < 24:
         raise DataError(f"{source if isinstance(source, Path) else 'a figure'}: not a PNG picture; draw it again")
     (width,) = struct.unpack(">I", data[16:20])
-    return Picture(data_uri(data), width * _CSS_DPI // _FIGURE_DPI)
+    return Picture("data:image/png;base64," + base64.b64encode(data).decode(), width * _CSS_DPI // _FIGURE_DPI)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mien.evaluate.comparison import Comparison
     from mien.evaluate.evaluation import Evaluation
     from mien.evaluate.metrics import Scores
+    from mien.report.tables import Table
     from mien.train.trainer import Epoch, TrainResult
 
 
@@ -176,35 +177,11 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 def comparison_text(comparison: Comparison) -> str:
     """The scores of each model and the differences of each pair as Markdown tables, and the latter in words."""
-    from mien.report.words import signed, verdict
+    from mien.report.comparison import comparison_tables
 
-    models = [
-        (one.model, _percent(one.accuracy, one.accuracy_ci95), _number(one.macro_f1, one.macro_f1_ci95))
-        for one in comparison.models
-    ]
-    pairs = [
-        (
-            f"{pair.b} less {pair.a}",
-            _gap([signed(value) for value in (pair.accuracy_difference, *pair.accuracy_difference_ci95)]),
-            _gap([f"{value:+.3f}" for value in (pair.macro_f1_difference, *pair.macro_f1_difference_ci95)]),
-            f"{pair.only_b_right:,}",
-            f"{pair.only_a_right:,}",
-            f"{pair.mcnemar_p:.2g}",
-        )
-        for pair in comparison.pairs
-    ]
-    differences = ("difference", "accuracy, points", "macro F1", "only first right", "only second right", "McNemar's p")
-    return "\n".join(
-        [
-            f"{len(comparison.labels):,} faces; 95 % intervals in brackets",
-            "",
-            *_markdown(("model", "accuracy", "macro F1"), models),
-            "",
-            *_markdown(differences, pairs),
-            "",
-            *(verdict(pair) for pair in comparison.pairs),
-        ]
-    )
+    models, pairs, verdicts = comparison_tables(comparison.models, comparison.pairs)
+    faces = f"{len(comparison.labels):,} faces"
+    return "\n".join([faces, "", *_markdown(models), "", *_markdown(pairs), "", *verdicts])
 
 
 def calibration_text(calibration: Calibration) -> str:
@@ -235,22 +212,13 @@ def _class_table(scores: Scores, sure: Intervals) -> str:
     return table(head, [*rows, ["macro", *macro, f"{scores.n:,}"]])
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def _markdown(content: Table) -> list[str]:
+    lines = [content.head, ["---", *["---:"] * (len(content.head) - 1)], *content.rows]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
 def _number(value: float, ends: Interval) -> str:
     return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
-
-
-def _percent(value: float, ends: Interval) -> str:
-    return f"{value * 100:.1f} % ({ends[0] * 100:.1f} to {ends[1] * 100:.1f})"
-
-
-def _gap(values: Sequence[str]) -> str:
-    """A difference and the ends of its interval, with a true minus sign."""
-    return "{} ({} to {})".format(*values).replace("-", "\u2212")
 
 
 def _groups_in_several_parts(copies: Sequence[Row]) -> int:

@@ -1,41 +1,46 @@
-"""The page of an audit: what is wrong with the data, shown on the images themselves.
+"""What a page says of an audit: what is wrong with the data, shown on the images themselves.
 
-Each image lies in the page as it is, 48 pixels a side, beside words that flow with the width of the screen.
+The audit's own page shows it, and the report of a model that was given the audit's folder.
 """
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from mien.data.audit import UNDIVIDED, Audit, facts
 from mien.data.drop import DROP
 from mien.data.near import LEAST_LIKENESS, MOST_BITS, Near
-from mien.report.content import Table
-from mien.report.page import data_uri, fill
+from mien.errors import UsageError
+from mien.report.reading import read_json, readable
+from mien.report.tables import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.evaluate.suspects import Suspect
 
+AUDIT_CONTENT = "audit.json"
+_AGAIN = "look again (mien audit)"
+_GALLERIES = ("conflicts", "leaks", "contradicting", "least_alike", "plain", "border", "suspects")
 _SHOWN = 24  # tiles a gallery
 _SUSPECTS = 96
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Pictures side by side, the lines below them, and the images' names."""
+    """Pictures side by side, each a PNG in base64, 48 pixels a side; the lines below them, and the images' names."""
 
-    pictures: tuple[Markup, ...]
+    pictures: tuple[str, ...]
     lines: tuple[str, ...]
     names: str
 
@@ -48,21 +53,50 @@ class Gallery:
     count: int
 
 
-def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, command: str, folder: Path) -> str:
-    """The page as HTML."""
-    divided = set(seen.parts) != {UNDIVIDED}
+@dataclass(frozen=True)
+class AuditContent:
+    """All that a page shows of an audit.
+
+    facts: the counts. copies, near: some of them in words. suspects: None where nobody looked. divided: whether the
+    data come in parts. limits: of near copies. remedy, search: the commands that drop what is listed, and look for
+    suspects.
+    """
+
+    data: str
+    facts: Mapping[str, Any]
+    counts: Table
+    copies: Mapping[str, str]
+    conflicts: Gallery
+    leaks: Gallery
+    near: Mapping[str, str]
+    contradicting: Gallery
+    least_alike: Gallery
+    plain: Gallery
+    border: Gallery
+    suspects: Gallery | None
+    divided: bool
+    limits: Mapping[str, float]
+    command: str
+    search: str
+    remedy: str
+
+
+def audit_content(
+    seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, command: str, folder: Path
+) -> AuditContent:
+    """What is to be said of an audit that goes into `folder`."""
+    counts, divided = facts(seen), set(seen.parts) != {UNDIVIDED}
     prepare = ["mien", "prepare", "--input_dir", data, "--output_dir", "DIR"]
-    return fill(
-        "audit.html",
+    return AuditContent(
         data=data,
-        facts=facts(seen),
-        copies=_copy_facts(facts(seen)),
-        near=_near_facts(facts(seen)),
-        counts=_counts(facts(seen)),
+        facts=counts,
+        counts=_counts(counts),
+        copies=_copy_facts(counts),
         conflicts=_group_tiles(seen, seen.conflict),
         leaks=_group_tiles(seen, seen.across() & ~seen.conflict),
-        least_alike=_near_tiles(seen, seen.near[::-1], first=True),
+        near=_near_facts(counts),
         contradicting=_near_tiles(seen, [*filter(seen.near_conflict, seen.near)]),
+        least_alike=_near_tiles(seen, seen.near[::-1], first=True),
         plain=_tiles(seen, np.flatnonzero(seen.plain)),
         border=_tiles(seen, np.flatnonzero(seen.border & ~seen.plain)),
         suspects=None if suspects is None else _suspect_tiles(seen, suspects),
@@ -72,6 +106,32 @@ def audit_page(seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, co
         search=shlex.join(["mien", "audit", data, "--suspects"]),
         remedy=shlex.join([*prepare, *(["--split", "official"] if divided else []), "--drop", str(folder / DROP)]),
     )
+
+
+def content_text(content: AuditContent) -> str:
+    """The content as JSON, to be read by `read_audit`."""
+    return json.dumps(asdict(content), indent=1)
+
+
+def read_audit(folder: Path) -> AuditContent:
+    """What `mien audit` left in a folder; raises UsageError where it left nothing, DataError for damage."""
+    path = folder / AUDIT_CONTENT
+    if not path.is_file():
+        raise UsageError(f"{folder}: holds no {AUDIT_CONTENT}; make one with: mien audit DATA --out FOLDER")
+    fields = read_json(path, _AGAIN)
+    with readable(path, _AGAIN):
+        for name in _GALLERIES:
+            fields[name] = _gallery(fields[name])
+        head, rows = fields["counts"]["head"], fields["counts"]["rows"]
+        fields["counts"] = Table(tuple(head), tuple(tuple(row) for row in rows), total=True)
+        return AuditContent(**fields)
+
+
+def _gallery(fields: Mapping[str, Any] | None) -> Gallery | None:
+    if fields is None:
+        return None
+    tiles = (Tile(tuple(one["pictures"]), tuple(one["lines"]), one["names"]) for one in fields["tiles"])
+    return Gallery(tuple(tiles), fields["count"])
 
 
 def _copy_facts(counts: dict[str, Any]) -> dict[str, str]:
@@ -169,7 +229,7 @@ def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
 
 
-def _picture(seen: Audit, i: int) -> Markup:
+def _picture(seen: Audit, i: int) -> str:
     file = io.BytesIO()
     Image.fromarray(seen.faces.images[i]).save(file, "PNG", optimize=True)
-    return data_uri(file.getvalue())
+    return base64.b64encode(file.getvalue()).decode()
