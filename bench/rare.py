@@ -43,7 +43,7 @@ def drawn(power: float) -> Callable[[Dataset, np.ndarray, int], Dataset]:
     """As many faces as there are, drawn with a chance that falls with their class' frequency to this power."""
 
     def draw(faces: Dataset, labels: np.ndarray, seed: int) -> Dataset:
-        chances = faces.counts()[faces.labels] ** -power
+        chances = 1 / faces.counts()[faces.labels] ** power
         return faces.subset(np.random.default_rng(seed).choice(len(faces), len(faces), p=chances / chances.sum()))
 
     return draw
