@@ -20,9 +20,8 @@ from PIL import Image
 from mien.data.audit import UNDIVIDED, Audit, facts
 from mien.data.drop import DROP
 from mien.data.near import LEAST_LIKENESS, MOST_BITS, Near
-from mien.errors import UsageError
-from mien.report.reading import read_json, readable
-from mien.report.tables import Table
+from mien.report.reading import left_in, read_json, readable
+from mien.report.tables import Table, percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,54 +56,69 @@ class Gallery:
 class AuditContent:
     """All that a page shows of an audit.
 
-    facts: the counts. copies, near: some of them in words. suspects: None where nobody looked. divided: whether the
-    data come in parts. limits: of near copies. remedy, search: the commands that drop what is listed, and look for
-    suspects.
+    facts: the counts, as `mien.data.audit.facts` gives them. suspects: None where nobody looked. limits: of bits and
+    likeness, for near copies. command, remedy: what made the audit, and what drops the images it lists.
     """
 
     data: str
     facts: Mapping[str, Any]
-    counts: Table
-    copies: Mapping[str, str]
     conflicts: Gallery
     leaks: Gallery
-    near: Mapping[str, str]
     contradicting: Gallery
     least_alike: Gallery
     plain: Gallery
     border: Gallery
     suspects: Gallery | None
-    divided: bool
     limits: Mapping[str, float]
     command: str
-    search: str
     remedy: str
+
+    @property
+    def counts(self) -> Table:
+        """Images by class and part."""
+        return _counts(self.facts)
+
+    @property
+    def copies(self) -> dict[str, str]:
+        """The counts of exact copies in words."""
+        return _copy_facts(self.facts)
+
+    @property
+    def near(self) -> dict[str, str]:
+        """The counts of near copies in words."""
+        return _near_facts(self.facts)
+
+    @property
+    def divided(self) -> bool:
+        """Whether the data come in parts."""
+        return _divided(self.facts)
+
+    @property
+    def search(self) -> str:
+        """The command that looks for suspects."""
+        return shlex.join(["mien", "audit", self.data, "--suspects"])
 
 
 def audit_content(
     seen: Audit, suspects: Sequence[Suspect] | None, *, data: str, command: str, folder: Path
 ) -> AuditContent:
     """What is to be said of an audit that goes into `folder`."""
-    counts, divided = facts(seen), set(seen.parts) != {UNDIVIDED}
+    counts = facts(seen)
     prepare = ["mien", "prepare", "--input_dir", data, "--output_dir", "DIR"]
+    parts = ["--split", "official"] if _divided(counts) else []
     return AuditContent(
         data=data,
         facts=counts,
-        counts=_counts(counts),
-        copies=_copy_facts(counts),
         conflicts=_group_tiles(seen, seen.conflict),
         leaks=_group_tiles(seen, seen.across() & ~seen.conflict),
-        near=_near_facts(counts),
         contradicting=_near_tiles(seen, [*filter(seen.near_conflict, seen.near)]),
         least_alike=_near_tiles(seen, seen.near[::-1], first=True),
         plain=_tiles(seen, np.flatnonzero(seen.plain)),
         border=_tiles(seen, np.flatnonzero(seen.border & ~seen.plain)),
         suspects=None if suspects is None else _suspect_tiles(seen, suspects),
-        divided=divided,
         limits={"bits": MOST_BITS, "likeness": LEAST_LIKENESS},
         command=command,
-        search=shlex.join(["mien", "audit", data, "--suspects"]),
-        remedy=shlex.join([*prepare, *(["--split", "official"] if divided else []), "--drop", str(folder / DROP)]),
+        remedy=shlex.join([*prepare, *parts, "--drop", str(folder / DROP)]),
     )
 
 
@@ -115,15 +129,11 @@ def content_text(content: AuditContent) -> str:
 
 def read_audit(folder: Path) -> AuditContent:
     """What `mien audit` left in a folder; raises UsageError where it left nothing, DataError for damage."""
-    path = folder / AUDIT_CONTENT
-    if not path.is_file():
-        raise UsageError(f"{folder}: holds no {AUDIT_CONTENT}; make one with: mien audit DATA --out FOLDER")
+    path = left_in(folder, AUDIT_CONTENT, "mien audit DATA --out FOLDER")
     fields = read_json(path, _AGAIN)
     with readable(path, _AGAIN):
         for name in _GALLERIES:
             fields[name] = _gallery(fields[name])
-        head, rows = fields["counts"]["head"], fields["counts"]["rows"]
-        fields["counts"] = Table(tuple(head), tuple(tuple(row) for row in rows), total=True)
         return AuditContent(**fields)
 
 
@@ -134,7 +144,11 @@ def _gallery(fields: Mapping[str, Any] | None) -> Gallery | None:
     return Gallery(tuple(tiles), fields["count"])
 
 
-def _copy_facts(counts: dict[str, Any]) -> dict[str, str]:
+def _divided(counts: Mapping[str, Any]) -> bool:
+    return set(counts["images"]) != {UNDIVIDED}
+
+
+def _copy_facts(counts: Mapping[str, Any]) -> dict[str, str]:
     copies = counts["copies"]
     return {
         "distinct images": f"{counts['distinct']:,} of {sum(counts['images'].values()):,}",
@@ -144,7 +158,7 @@ def _copy_facts(counts: dict[str, Any]) -> dict[str, str]:
     } | _shares(counts, copies["also_in_train"], "images that are also in train")
 
 
-def _near_facts(counts: dict[str, Any]) -> dict[str, str]:
+def _near_facts(counts: Mapping[str, Any]) -> dict[str, str]:
     near = counts["near_copies"]
     return {
         "pairs": f"{near['pairs']:,}, {near['mirrored']:,} of them mirrored",
@@ -153,20 +167,19 @@ def _near_facts(counts: dict[str, Any]) -> dict[str, str]:
     } | _shares(counts, near["nearly_in_train"], "images with a near copy in train, but no exact one")
 
 
-def _shares(counts: dict[str, Any], numbers: dict[str, int], what: str) -> dict[str, str]:
+def _shares(counts: Mapping[str, Any], numbers: dict[str, int], what: str) -> dict[str, str]:
     return {
-        f"{part} {what}": f"{number:,} ({number / counts['images'][part] * 100:.1f} %)"
-        for part, number in numbers.items()
+        f"{part} {what}": f"{number:,} ({percent(number / counts['images'][part])})" for part, number in numbers.items()
     }
 
 
-def _counts(counts: dict[str, Any]) -> Table:
+def _counts(counts: Mapping[str, Any]) -> Table:
     """Images by class and part."""
     by_part, total = counts["classes"], sum(counts["images"].values())
     rows = []
     for label in next(iter(by_part.values())):
         numbers = [by_part[part][label] for part in by_part]
-        rows.append((label, *(f"{number:,}" for number in numbers), f"{sum(numbers) / total * 100:.1f} %"))
+        rows.append((label, *(f"{number:,}" for number in numbers), percent(sum(numbers) / total)))
     sums = [f"{number:,}" for number in counts["images"].values()]
     return Table(("class", *by_part, "share"), (*rows, ("all", *sums, "100 %")), total=True)
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mien.errors import UsageError
 from mien.evaluate.comparison import COMPARISON, ModelScore, Pair
-from mien.report.reading import read_json, readable
-from mien.report.tables import Table, ends, percent
+from mien.report.reading import left_in, read_json, readable
+from mien.report.tables import Table, ends, minus, percent
 from mien.report.words import signed, verdict
 
 _AGAIN = "compare again (mien compare)"
@@ -43,9 +42,7 @@ def comparison_tables(models: Sequence[ModelScore], pairs: Sequence[Pair]) -> Co
 
 def read_comparison(folder: Path) -> ComparisonContent:
     """What `mien compare` left in a folder; raises UsageError where it left nothing, DataError for damage."""
-    path = folder / COMPARISON
-    if not path.is_file():
-        raise UsageError(f"{folder}: holds no {COMPARISON}; make one with: mien compare A B --out FOLDER")
+    path = left_in(folder, COMPARISON, "mien compare A B --out FOLDER")
     facts = read_json(path, _AGAIN)
     with readable(path, _AGAIN):
         models = [ModelScore(**fields) for fields in facts["models"]]
@@ -61,15 +58,10 @@ def _accuracy(one: ModelScore) -> tuple[str, str]:
 def _differences(pairs: Sequence[Pair]) -> Table:
     rows = []
     for pair in pairs:
-        macro = [_minus(f"{value:+.3f}") for value in (pair.macro_f1_difference, *pair.macro_f1_difference_ci95)]
+        macro = [minus(f"{value:+.3f}") for value in (pair.macro_f1_difference, *pair.macro_f1_difference_ci95)]
         points = [signed(value) for value in (pair.accuracy_difference, *pair.accuracy_difference_ci95)]
         gaps = [cell for value, low, high in (points, macro) for cell in (value, f"{low} to {high}")]
         alone = f"{pair.only_b_right:,}", f"{pair.only_a_right:,}"
         rows.append((f"{pair.b} less {pair.a}", *gaps, *alone, f"{pair.mcnemar_p:.2g}"))
     gaps = ("accuracy, points", _INTERVAL, "macro F1", _INTERVAL)
     return Table(("difference", *gaps, "only first right", "only second right", "McNemar's p"), tuple(rows))
-
-
-def _minus(number: str) -> str:
-    """With a true minus sign."""
-    return number.replace("-", "\u2212")

@@ -16,7 +16,7 @@ from mien.explain.heat import Method, Wanted, choose_method, groups, has_gradien
 from mien.explain.sanity import cascade, sanity_csv, sanity_file
 from mien.models.model import Model, predict_proba
 from mien.report import figures
-from mien.report.content import FIGURES, HEAT_FIGURES, METHODS
+from mien.report.content import DISAGREEMENTS, FIGURES, HEAT_FIGURES, METHODS
 from mien.train.augment import Augment
 from mien.train.trainer import Epoch
 
@@ -80,11 +80,11 @@ def draw_comparison(comparison: Comparison, faces: Dataset | None, folder: Path,
     is left, nor that of an earlier comparison.
     """
     if faces is None:
-        (folder / FIGURES / "disagreements.png").unlink(missing_ok=True)
+        (folder / FIGURES / f"{DISAGREEMENTS}.png").unlink(missing_ok=True)
         return []
     place = {path: i for i, path in enumerate(faces.paths)}
     images = faces.images[[place[path] for path in comparison.paths]]
-    return _save({"disagreements": figures.disagreements(comparison, images, seed)}, folder)
+    return _save({DISAGREEMENTS: figures.disagreements(comparison, images, seed)}, folder)
 
 
 def draw_heatmaps(

@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
+
+
+def left_in(folder: Path, name: str, command: str) -> Path:
+    """The file `name` in `folder`; raises UsageError where it is not, with the command that leaves it there."""
+    path = folder / name
+    if not path.is_file():
+        raise UsageError(f"{folder}: holds no {name}; make one with: {command}")
+    return path
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -29,6 +29,11 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
+def minus(number: str) -> str:
+    """A number with a true minus sign."""
+    return number.replace("-", "\u2212")
+
+
 def ends(interval: Sequence[float]) -> str:
     """The ends of an interval of scores from 0 to 1, as `0.771 to 0.799`."""
     low, high = interval

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mien.evaluate.comparison import Pair
 from mien.evaluate.metrics import Scores, wilson
+from mien.report.tables import minus, percent
 from mien.train.augment import Augment
 
 _CHANCE = 0.05
@@ -59,7 +60,7 @@ def certainty(metrics: Mapping[str, Any]) -> dict[str, str]:
         facts["with each face also mirrored"] = _short(metrics["tta_flip"])
     if "corruptions" in metrics:
         left = metrics["corruptions"]["mean_relative_accuracy"]
-        facts["on damaged faces"] = f"{_share(left)} of that accuracy, on the mean of 15 kinds in 5 strengths"
+        facts["on damaged faces"] = f"{percent(left)} of that accuracy, on the mean of 15 kinds in 5 strengths"
     return facts
 
 
@@ -86,7 +87,7 @@ def verdict(pair: Pair) -> str:
 
 def signed(share: float) -> str:
     """A difference of shares in points, with its sign: `+0.8`."""
-    return f"{share * 100:+.1f}".replace("-", "\u2212")
+    return minus(f"{share * 100:+.1f}")
 
 
 def variations(augment: Augment) -> str:
@@ -127,11 +128,7 @@ def _short(metrics: Mapping[str, Any]) -> str:
 
 def _with_interval(metrics: Mapping[str, Any]) -> str:
     low, high = metrics["accuracy_ci95"]
-    return f"{_share(metrics['accuracy'])} ({_share(low)} to {_share(high)})"
-
-
-def _share(share: float) -> str:
-    return f"{share * 100:.1f} %"
+    return f"{percent(metrics['accuracy'])} ({percent(low)} to {percent(high)})"
 
 
 def _f1(scores: Scores, name: str) -> float:
