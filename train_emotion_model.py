@@ -5,4 +5,6 @@ import sys
 from mien.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(main(["train", "--save_as", "emotion_model.h5", *sys.argv[1:]]))
+    words = sys.argv[1:]
+    resumes = any(word.partition("=")[0] == "--resume" for word in words)  # then the run knows where its model goes
+    raise SystemExit(main(["train", *([] if resumes else ["--save_as", "emotion_model.h5"]), *words]))

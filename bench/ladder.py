@@ -3,9 +3,9 @@
     python bench/ladder.py --data data --epochs 20
 
 Trains and evaluates each recipe with `mien train` and `mien evaluate`, below `--out`; a rung that is there already is
-not trained again. Prints one Markdown table. The test part is looked at for the table alone: each model is that of the
-lowest validation loss. With `--recipes` any recipes may be compared; where some test faces are also in training (a
-split prepared with --allow-leaks), the accuracy on those and on the others is told apart.
+not trained again. Prints one Markdown table. The test part is looked at for the table alone: no model is chosen by it.
+With `--recipes` any recipes may be compared; where some test faces are also in training (a split prepared with
+--allow-leaks), the accuracy on those and on the others is told apart.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from pathlib import Path
 from mien.data.copies import shared_with
 from mien.data.dataset import Split
 from mien.data.sources import open_data
-from mien.train.recipes import LADDER, explain_recipe
+from mien.report.tables import percent
+from mien.train.recipes import LADDER, explain_recipe, find_recipe
 from mien.train.run import read_history
+from mien.train.state import kept_epoch
 
 RUNGS = [f"ladder-{number}" for number in range(len(LADDER) + 1)]
 
@@ -38,7 +40,7 @@ def main() -> None:
     for recipe in args.recipes:
         _climb(args.out / recipe, recipe, args)
     leaked = _leaked(open_data(args.data))
-    head = ["recipe", "change", "best epoch", "val accuracy", "test accuracy (95 % interval)", "macro F1"]
+    head = ["recipe", "change", "kept epoch", "val accuracy", "test accuracy (95 % interval)", "macro F1"]
     if leaked:
         head += [f"on the {len(leaked):,} test faces also in training", "on the others"]
     rows = [_row(args.out / recipe, recipe, leaked) for recipe in args.recipes]
@@ -65,14 +67,14 @@ def _leaked(split: Split) -> set[str]:
 
 def _row(folder: Path, recipe: str, leaked: set[str]) -> list[str]:
     metrics = json.loads((folder / "metrics.json").read_text())
-    best = min(read_history(folder), key=lambda epoch: epoch.val_loss)
+    kept = kept_epoch(read_history(folder), find_recipe(recipe).keep)
     low, high = metrics["accuracy_ci95"]
     cells = [
         recipe,
         explain_recipe(recipe),
-        str(best.epoch),
-        f"{best.val_accuracy:.1%}",
-        f"{metrics['accuracy']:.1%} ({low:.1%} to {high:.1%})",
+        str(kept.epoch),
+        percent(kept.val_accuracy),
+        f"{percent(metrics['accuracy'])} ({percent(low)} to {percent(high)})",
         f"{metrics['macro_f1']:.3f}",
     ]
     return cells + ([_accuracy(folder, leaked, True), _accuracy(folder, leaked, False)] if leaked else [])
@@ -81,7 +83,7 @@ def _row(folder: Path, recipe: str, leaked: set[str]) -> list[str]:
 def _accuracy(folder: Path, leaked: set[str], among: bool) -> str:
     with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
         right = [row["label"] == row["predicted"] for row in csv.DictReader(file) if (row["path"] in leaked) == among]
-    return f"{sum(right) / len(right):.1%}"
+    return percent(sum(right) / len(right))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,9 @@ def test_the_classic_three_commands(run: Run, drawn: Path, tmp_path: Path) -> No
     again = run("train_emotion_model.py", "--data_dir", "data", "--epochs", 1, "--seed", 0)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "runs/classic-s0-2/previous-emotion_model.h5").read_bytes() == first
+    resumed = run("train_emotion_model.py", "--resume", "runs/classic-s0-2")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "there is nothing to resume" in resumed.stdout
 
 
 def test_the_whole_way_in_one_folder(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +95,7 @@ def test_results_are_json_where_a_program_reads_them(
     fields = json.loads(capsys.readouterr().out)
     assert fields["split"] == "test"
     assert fields["n"] == sum(facts["counts"]["test"].values())
+    assert fields == json.loads((tmp_path / "scores/metrics.json").read_text())
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_robustness_is_the_accuracy_on_damaged_faces(tmp_path: Path) -> None:
     field = metrics(done)["corruptions"]
     assert field["accuracy"]["fog"][3] == again.scores.accuracy
     assert field["mean_relative_accuracy"] == pytest.approx(np.mean([float(row["relative"]) for row in rows]), abs=1e-5)
-    assert "on damaged faces" in evaluation_text(done)
+    assert "on damaged faces" in evaluation_text(done, metrics(done))
     write_evaluation(plain, tmp_path)
     assert not (tmp_path / "corruptions.csv").exists(), "it would tell of an earlier evaluation"
 

@@ -22,7 +22,8 @@ from mien.explain.sanity import Stage
 from mien.report import figures
 from mien.report.figures.style import RIGHT, WRONG
 from mien.train.augment import Augment
-from mien.train.trainer import Epoch
+from mien.train.recipes import Keep
+from mien.train.state import Epoch, kept_epoch
 
 TWO = ("no", "yes")
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -102,7 +103,7 @@ DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
     "augmentations": lambda classes: figures.augmentations(faces_of(40, classes), Augment(), 0),
     "faces_per_class": lambda classes: figures.faces_per_class(faces_of(40, classes), 0),
     "mean_faces": lambda classes: figures.mean_faces(faces_of(40, classes)),
-    "learning_curves": lambda classes: figures.learning_curves(a_history(len(classes))),
+    "learning_curves": lambda classes: figures.learning_curves(a_history(len(classes)), a_history()[0]),
     "confusion": lambda classes: figures.confusion(an_evaluation(classes).scores, classes),
     "class_scores": lambda classes: figures.class_scores(an_evaluation(classes).scores),
     "ten_predictions": lambda classes: figures.ten_predictions(an_evaluation(classes), 0),
@@ -175,15 +176,18 @@ def test_no_faces_is_said_in_words(draw: Callable[[Dataset], Figure]) -> None:
     assert "no faces" in texts(draw(faces_of(0, SEVEN)))[0].get_text()
 
 
-def test_best_epoch_is_the_lowest_validation_loss() -> None:
-    loss, accuracy, _ = figures.learning_curves(a_history()).axes
-    assert "1.000, epoch 4" in loss.get_title("left")
-    assert "32.0 %" in accuracy.get_title("left")
+@pytest.mark.parametrize(
+    ("keep", "epoch", "loss", "accuracy"), [("lowest", 4, "1.000", "32.0"), ("last", 9, "3.778", "72.0")]
+)
+def test_the_kept_epoch_is_marked(keep: Keep, epoch: int, loss: str, accuracy: str) -> None:
+    losses, accuracies, _ = figures.learning_curves(a_history(), kept_epoch(a_history(), keep)).axes
+    assert f"epoch {epoch}, which is kept: {loss}" in losses.get_title("left")
+    assert f"{accuracy} %" in accuracies.get_title("left")
 
 
 def test_a_rate_that_ends_at_zero_can_be_drawn() -> None:
     history = [Epoch(i, 1.0, 0.5, 1.0, 0.5, 0.1 * (3 - i), 1.0, 900.0) for i in (1, 2, 3)]
-    assert texts(figures.learning_curves(history))
+    assert texts(figures.learning_curves(history, history[-1]))
 
 
 def test_confusion_counts_and_contrast() -> None:

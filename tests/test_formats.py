@@ -214,6 +214,8 @@ def test_export_writes_every_format(drawn: Path, tmp_path: Path, capsys: pytest.
         ("export nowhere.h5 m.onnx", "nowhere.h5: no such model file"),
         ("explain --model m.onnx --data drawn --method gradcam", "nor explained by Grad-CAM (occlusion can)"),
         ("evaluate --model m.onnx --data drawn --device cuda", "an .onnx model runs on the CPU"),
+        ("evaluate --model m.safetensors --data drawn --device gpu", "device 'gpu' cannot be used here"),
+        ("compare m.safetensors m.onnx --data drawn --device gpu", "device 'gpu' cannot be used here"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(

@@ -95,7 +95,7 @@ def as_plain(state: State) -> dict[str, Any]:
     tensors = {**state.tensors, **torch_network(state.model).state_dict()}
     return {
         "history": [untimed(epoch) for epoch in state.history],
-        "best": untimed(state.best),
+        "kept": untimed(state.kept),
         "tensors": {name: value.numpy().tobytes() for name, value in tensors.items()},
         "values": json.dumps([state.settings, state.schedule, state.ended], sort_keys=True),
     }
@@ -178,7 +178,7 @@ def test_a_checkpoint_is_an_ordinary_safetensors_file(checkpoint: Path) -> None:
     from safetensors.torch import load_file
 
     tensors = load_file(checkpoint)
-    assert {name.split(".")[0] for name in tensors} == {"network", "optimizer", "best"}
+    assert {name.split(".")[0] for name in tensors} == {"network", "optimizer", "kept"}
 
 
 # Runs on disk: killed anywhere, they end the same.

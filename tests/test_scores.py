@@ -164,7 +164,7 @@ def test_scores_without_the_faces_seen_in_training() -> None:
     assert unseen is not None
     assert repr(unseen) == repr(rest)
     assert metrics(one)["without_copies"]["copies"] == 30
-    assert "30 faces left out" in evaluation_text(one)
+    assert "30 faces left out" in evaluation_text(one, metrics(one))
     assert "without_copies" not in metrics(evaluation())
     assert "without_copies" not in metrics(replace(one, seen=np.ones(100, bool)))
 

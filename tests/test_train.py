@@ -1,4 +1,4 @@
-"""Training: repeatable, honest about its best epoch, loud about a collapse."""
+"""Training: repeatable, honest about the epoch it keeps, loud about a collapse."""
 
 import math
 from dataclasses import replace
@@ -14,12 +14,12 @@ from mien.data.dataset import Dataset, Split
 from mien.errors import DataError, ModelError, TrainingError, UsageError
 from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
-from mien.models.networks import torch_network
+from mien.models.networks import pick_device, torch_network
 from mien.train import trainer
 from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
 from mien.train.run import Start, free_folder, read_history, resume_run, train_run
 from mien.train.state import State
-from mien.train.trainer import Listener, TrainResult, class_weights, pick_device, train
+from mien.train.trainer import Listener, TrainResult, class_weights, train
 
 CLASSES = ("calm", "cross", "glad")
 SHORT = Recipe("short", network="pooled", epochs=2, batch_size=16, rate=5e-3, balance="none")
@@ -67,7 +67,7 @@ def test_every_setting_takes_part(change: dict[str, Any]) -> None:
 
 def test_it_learns_what_is_easy() -> None:
     result = run(replace(SHORT, epochs=15))
-    assert result.best.val_accuracy > 0.9
+    assert result.kept.val_accuracy > 0.9
     assert result.history[-1].loss < result.history[0].loss
 
 
@@ -75,12 +75,12 @@ def test_the_kept_model_is_that_of_the_lowest_validation_loss(monkeypatch: pytes
     monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)  # which validation would be rounded to
     states: list[State] = []
     result = run(replace(SHORT, epochs=5), listener=Listener(on_epoch=states.append))
-    assert result.best.val_loss == min(state.last.val_loss for state in states)
+    assert result.kept.val_loss == min(state.last.val_loss for state in states)
     assert same_weights(result.model, states[-1].model)
     val = random_faces(30, CLASSES, 1)
     probabilities = predict_proba(result.model, val.images)
     loss = -np.log(probabilities[np.arange(30), val.labels]).mean()
-    assert loss == pytest.approx(result.best.val_loss, abs=1e-4)
+    assert loss == pytest.approx(result.kept.val_loss, abs=1e-4)
 
 
 def test_golden_losses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_training_stops_early_and_halves_the_rate() -> None:
     lost = replace(faces, labels=np.random.default_rng(0).integers(0, 3, 64))
     result = train(replace(SHORT, epochs=40), lost, replace(lost, labels=(lost.labels + 1) % 3), 0, "cpu")
     assert result.ended == "stopped early"
-    after = len(result.history) - result.best.epoch
+    after = len(result.history) - result.kept.epoch
     assert after == 5
     assert result.history[-1].lr == pytest.approx(SHORT.rate / 2)
 
@@ -204,8 +204,8 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so() -> None:
     faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
     val = replace(val, labels=(val.labels + 1) % len(CLASSES))
     last, lowest = (train(replace(SHORT, epochs=6, keep=keep), faces, val, 0, "cpu") for keep in ("last", "lowest"))
-    assert last.best is last.history[-1]
-    assert lowest.best.epoch < 6
+    assert last.kept is last.history[-1]
+    assert lowest.kept.epoch < 6
     assert not same_weights(last.model, lowest.model)
 
 
@@ -233,7 +233,7 @@ def test_a_class_without_faces_leaves_the_loss_a_number() -> None:
     faces = replace(random_faces(96, CLASSES), classes=(*CLASSES, "nowhere"))
     shares = np.eye(4, dtype=np.float32)[faces.labels]
     result = train(replace(SHORT, adjust=0.25), replace(faces, shares=shares), faces, 0, "cpu")
-    assert math.isfinite(result.best.loss)
+    assert math.isfinite(result.kept.loss)
 
 
 def test_a_teacher_is_learned_from() -> None:
@@ -243,7 +243,7 @@ def test_a_teacher_is_learned_from() -> None:
     other = train(replace(SHORT, epochs=8), faces, val, 2, "cpu").model
     shuffled = replace(faces, labels=np.random.default_rng(0).permutation(faces.labels))
     alone, taught, by_two = (
-        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teachers=who).best.val_loss
+        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teachers=who).kept.val_loss
         for who in ((), (teacher,), (teacher, other))
     )
     assert taught < alone - 0.1

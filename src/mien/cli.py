@@ -136,7 +136,7 @@ def train(
     save_as: Path | None = None,
     resume: Path | None = None,
 ) -> None:
-    """Train a network; the best model so far is on disk after each epoch, Ctrl-C keeps it.
+    """Train a network; the model is on disk after each epoch, Ctrl-C keeps it.
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
@@ -152,9 +152,9 @@ def train(
             learned; given again, the mean of all.
         init: .safetensors file or run folder whose weights training begins with.
         seed: draws weights, order, augmentation and dropout.
-        device: "auto", "cpu" or "cuda".
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
         out: the run folder; runs/<recipe>-s<seed> if not given.
-        save_as: also write the best model to this file (.safetensors, .onnx, .keras or .h5).
+        save_as: also write the model to this file (.safetensors, .onnx, .keras or .h5).
         resume: run folder of a training that was stopped or killed: go on with it, without any other flag.
     """
     from mien.train.recipes import adjust, find_recipe
@@ -185,7 +185,7 @@ def evaluate(
     out: Path | None = None,
     tta: Literal["none", "flip"] = "none",
     corruptions: Flag[bool] = False,
-    device: str = "cpu",
+    device: str = "auto",
     json: Flag[bool] = False,
 ) -> None:
     """Score a model on one part of the data, with intervals, tables and pictures.
@@ -201,10 +201,10 @@ def evaluate(
         out: folder for the results; runs/<model>-<split> if not given.
         tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
         corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
-        device: "cpu" or "cuda".
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
         json: print metrics.json.
     """
-    from mien.evaluate.evaluation import METRICS, is_of, metrics, with_corruptions, with_flip, write_evaluation
+    from mien.evaluate.evaluation import METRICS, is_of, with_corruptions, with_flip, write_evaluation
     from mien.evaluate.evaluation import evaluate as score
     from mien.models.files import model_digest
     from mien.report.draw import draw_evaluation, forget_heatmaps
@@ -229,9 +229,9 @@ def evaluate(
     facts = {"model_sha256": model_digest(model), "prior": prior}
     if (folder / METRICS).exists() and not is_of(folder, **facts, **origin):
         forget_heatmaps(folder)
-    write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=_command())
+    fields = write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=_command())
     draw_evaluation(evaluation, folder)
-    print(_json(metrics(evaluation)) if json else evaluation_text(evaluation))
+    print(_json(fields) if json else evaluation_text(evaluation, fields))
     _say(f"tables and pictures are in {folder}")
 
 
@@ -242,7 +242,7 @@ def compare(
     labels: Labels = "given",
     votes: Path | None = None,
     out: Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     json: Flag[bool] = False,
 ) -> None:
     """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
@@ -256,7 +256,7 @@ def compare(
         votes: file of the votes, as for evaluate.
         out: folder for models.csv, pairs.csv and the picture, which `mien report --compare` takes; runs/compare if
             not given.
-        device: "cpu" or "cuda".
+        device: "auto" (a GPU where there is one), "cpu" or "cuda".
         json: print the results as JSON.
     """
     from mien.data.votes import with_majority
@@ -460,7 +460,7 @@ def audit(
             takes; runs/audit if not given. `mien report --audit` takes it along.
         suspects: also look for wrong labels, by training five small networks; takes minutes.
         seed: draws the folds of the suspects and their training.
-        device: what the suspects are looked for on: "auto", "cpu" or "cuda".
+        device: what the suspects are looked for on: "auto" (a GPU where there is one), "cpu" or "cuda".
         json: print the counts as JSON.
     """
     from mien.data.audit import audit as look
@@ -697,7 +697,7 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
     from mien.train.trainer import with_notes
 
     atomic.remove_leftovers(folder / FIGURES)
-    draw_training(result.history, folder)
+    draw_training(result.history, result.kept, folder)
     if save_as:
         atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
         _keep_previous(save_as, folder)
@@ -741,7 +741,7 @@ def _watch(recipe: Recipe, faces: int) -> Listener:
 
     def epoch_end(state: State) -> None:
         bar.clear()
-        _say(epoch_text(state.last, recipe.epochs, best=state.best is state.last))
+        _say(epoch_text(state.last, recipe.epochs, saved=state.kept is state.last))
         if state.ended:
             bar.close()
 

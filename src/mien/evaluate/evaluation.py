@@ -78,7 +78,7 @@ def evaluate(
     name: str,
     data: str,
     split: str,
-    device: str = "cpu",
+    device: str = "auto",
     prior: Prior = "natural",
     trained_on: Dataset | None = None,
 ) -> Evaluation:
@@ -96,22 +96,22 @@ def evaluate(
     return Evaluation(faces, probabilities, scores, name, data, split, seen)
 
 
-def with_flip(evaluation: Evaluation, model: Model, device: str = "cpu", prior: Prior = "natural") -> Evaluation:
+def with_flip(evaluation: Evaluation, model: Model, device: str = "auto", prior: Prior = "natural") -> Evaluation:
     """The evaluation, and beside it what `model` answers when it also sees each face mirrored."""
     mirrored = predict_proba(model, evaluation.faces.images[:, :, ::-1], device, prior)
     return replace(evaluation, flipped=np.mean((evaluation.probabilities, mirrored), 0))
 
 
 def with_corruptions(
-    evaluation: Evaluation, model: Model, device: str = "cpu", prior: Prior = "natural", wrap: Wrap = iter
+    evaluation: Evaluation, model: Model, device: str = "auto", prior: Prior = "natural", wrap: Wrap = iter
 ) -> Evaluation:
     """The evaluation, and beside it how `model` does on damaged faces; `wrap` shows progress."""
     measured = robustness(model, evaluation.faces, evaluation.scores.accuracy, device, prior, wrap)
     return replace(evaluation, robustness=measured)
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, **extra: Any) -> None:
-    """Write `predictions.csv`, `confusion_matrix.csv` and, last, `metrics.json` (with `extra` fields).
+def write_evaluation(evaluation: Evaluation, folder: Path, **extra: Any) -> dict[str, Any]:
+    """Write `predictions.csv`, `confusion_matrix.csv` and, last, `metrics.json` (with `extra` fields); return the last.
 
     `corruptions.csv` is written too, or else removed: it would tell of an earlier evaluation.
     """
@@ -121,7 +121,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path, **extra: Any) -> None
         atomic.write_text(folder / CORRUPTIONS, robustness_text(evaluation.robustness))
     else:
         (folder / CORRUPTIONS).unlink(missing_ok=True)
-    atomic.write_json(folder / METRICS, metrics(evaluation) | extra)
+    fields = metrics(evaluation) | extra
+    atomic.write_json(folder / METRICS, fields)
+    return fields
 
 
 def metrics(evaluation: Evaluation) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Robustness:
 
 
 def robustness(
-    model: Model, faces: Dataset, whole: float, device: str = "cpu", prior: Prior = "natural", wrap: Wrap = iter
+    model: Model, faces: Dataset, whole: float, device: str = "auto", prior: Prior = "natural", wrap: Wrap = iter
 ) -> Robustness:
     """Accuracy under each kind and strength of damage; `whole` is that on whole faces.
 

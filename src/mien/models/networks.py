@@ -73,9 +73,10 @@ class Network(nn.Module):
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48], with dropout and batch norm at rest."""
-        self.to(device).eval()
+        place = pick_device(device)
+        self.to(place).eval()
         with torch.inference_mode():
-            return self(torch.from_numpy(faces).to(device)).cpu().numpy()
+            return self(torch.from_numpy(faces).to(place)).cpu().numpy()
 
 
 def build(name: str, classes: int) -> Network:
@@ -84,6 +85,16 @@ def build(name: str, classes: int) -> Network:
         raise UsageError(f"unknown network '{name}'; there are {', '.join(ARCHITECTURES)}")
     network = Network(ARCHITECTURES[name], classes)
     return network.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`, "auto" for a GPU where there is one; raises UsageError where it cannot be used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError):
+        raise UsageError(f"device '{name}' cannot be used here; try --device cpu") from None
 
 
 def torch_network(model: Model) -> Network:

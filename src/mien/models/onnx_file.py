@@ -46,7 +46,7 @@ class OnnxNetwork:
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48]."""
-        if device != "cpu":
+        if device not in ("auto", "cpu"):
             raise UsageError(f"--device {device}: an .onnx model runs on the CPU; use the .safetensors file")
         return np.asarray(self.session.run(["logits"], {"faces": faces})[0])
 

@@ -29,7 +29,7 @@ from mien.report.tables import Table, ends, percent, read_table
 from mien.report.words import certainty, summary, trained_elsewhere, variations
 from mien.train.augment import Augment
 from mien.train.run import CONFIG, GIVEN_MODELS, HISTORY, given_models, read_history
-from mien.train.trainer import Epoch
+from mien.train.state import Epoch, kept_epoch
 
 FIGURES = "figures"
 DATA_FIGURES = ("class_bars", "class_pies", "faces_per_class", "augmentations", "mean_faces")
@@ -290,10 +290,10 @@ def _plain(value: Any) -> str:
 def _training(config: Mapping[str, Any], history: Sequence[Epoch]) -> dict[str, str]:
     facts = {"seed": str(config["seed"]), "device": str(config["device"])}
     if history:
-        best = _kept(config, history)
+        kept = _kept(config, history)
         facts["epochs"] = f"{len(history)} ({config.get('ended', 'not ended when this page was written')})"
-        reached = f"validation loss {best.val_loss:.3f}, validation accuracy {percent(best.val_accuracy)}"
-        facts["kept"] = f"epoch {best.epoch}: {reached}"
+        reached = f"validation loss {kept.val_loss:.3f}, validation accuracy {percent(kept.val_accuracy)}"
+        facts["kept"] = f"epoch {kept.epoch}: {reached}"
         facts["time in training"] = _duration(sum(epoch.seconds for epoch in history))
         speed = float(np.median([epoch.images_per_second for epoch in history]))
         facts["speed"] = f"{speed:,.0f} images/s, augmentation included"
@@ -410,9 +410,9 @@ def _identity(config: Mapping[str, Any], metrics: Mapping[str, Any], folder: Pat
 def _lead(config: Mapping[str, Any], history: Sequence[Epoch]) -> str:
     if not history:
         return "The data, before any training."
-    best = _kept(config, history)
+    kept = _kept(config, history)
     return (
-        f"Not evaluated yet. In the epoch that was kept, number {best.epoch}, it named {percent(best.val_accuracy)} "
+        f"Not evaluated yet. In the epoch that was kept, number {kept.epoch}, it named {percent(kept.val_accuracy)} "
         "of the validation faces right; those faces chose that epoch or the recipe, so take the figure as a little too "
         "good."
     )
@@ -420,9 +420,7 @@ def _lead(config: Mapping[str, Any], history: Sequence[Epoch]) -> str:
 
 def _kept(config: Mapping[str, Any], history: Sequence[Epoch]) -> Epoch:
     """The epoch whose model the recipe keeps."""
-    if config.get("recipe", {}).get("keep") == "last":  # not in what older versions wrote, which kept the lowest
-        return history[-1]
-    return min(history, key=lambda epoch: epoch.val_loss)
+    return kept_epoch(history, config["recipe"]["keep"])
 
 
 def _trained_on_drawn(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> bool:

@@ -43,9 +43,9 @@ def draw_data(split: Split, folder: Path, seed: int = 0) -> list[Path]:
     return _save(pictures, folder)
 
 
-def draw_training(history: Sequence[Epoch], folder: Path) -> list[Path]:
+def draw_training(history: Sequence[Epoch], kept: Epoch, folder: Path) -> list[Path]:
     """How training went."""
-    return _save({"learning_curves": figures.learning_curves(history)}, folder)
+    return _save({"learning_curves": figures.learning_curves(history, kept)}, folder)
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path, seed: int = 0) -> list[Path]:

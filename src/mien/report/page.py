@@ -21,6 +21,7 @@ from mien import atomic
 from mien.errors import DataError
 from mien.report import manners
 from mien.report.content import ReportData, collect
+from mien.report.tables import percent
 
 __all__ = ["ReportData", "collect", "fill", "render", "write_report"]
 
@@ -77,7 +78,7 @@ def _part(name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return _tie(f"{share * 100:.1f} %")
+    return _tie(percent(share))
 
 
 def _tie(text: str) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mien.data.dataset import PARTS
 from mien.data.prepare import Plan, Row, counts, leaked
+from mien.report.tables import ends, percent
 
 if TYPE_CHECKING:
-    from mien.evaluate.bootstrap import Interval, Intervals
     from mien.evaluate.calibration import Calibration
     from mien.evaluate.comparison import Comparison
     from mien.evaluate.evaluation import Evaluation
@@ -125,35 +125,36 @@ def audit_text(facts: dict[str, Any], data: str) -> str:
 
 
 def _in_train(what: str, numbers: dict[str, int], images: dict[str, int]) -> list[str]:
-    shares = [f"{number:,} {part} images ({number / images[part]:.1%})" for part, number in numbers.items()]
+    shares = [f"{number:,} {part} images ({percent(number / images[part])})" for part, number in numbers.items()]
     return [f"{what}: {', '.join(shares)}"] if shares else []
 
 
-def epoch_text(epoch: Epoch, epochs: int, *, best: bool = False) -> str:
-    """One line an epoch; `best` marks one whose model was saved."""
+def epoch_text(epoch: Epoch, epochs: int, *, saved: bool = False) -> str:
+    """One line an epoch; `saved` marks one whose model was."""
     return (
         f"epoch {epoch.epoch:>2}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}  "
         f"val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}  rate {epoch.lr:.2g}  "
-        f"{epoch.images_per_second:,.0f} images/s{'  * best, saved' if best else ''}"
+        f"{epoch.images_per_second:,.0f} images/s{'  * saved' if saved else ''}"
     )
 
 
 def training_text(result: TrainResult, files: Sequence[Path]) -> str:
-    """How training ended, the best epoch, and where its model is."""
-    best = result.best
+    """How training ended, which epoch is kept, and where its model is."""
+    kept = result.kept
     return "\n".join(
         [
-            f"{result.ended} after epoch {len(result.history)}; best epoch {best.epoch}: "
-            f"val loss {best.val_loss:.4f}, val accuracy {best.val_accuracy:.1%}",
+            f"{result.ended} after epoch {len(result.history)}; kept epoch {kept.epoch}: "
+            f"val loss {kept.val_loss:.4f}, val accuracy {percent(kept.val_accuracy)}",
             *(f"model: {file}" for file in files),
         ]
     )
 
 
-def evaluation_text(evaluation: Evaluation) -> str:
-    """Accuracy with its interval, a line a class, the confusion matrix, the same in words, and how sure all that is."""
-    from mien.evaluate.bootstrap import intervals
-    from mien.evaluate.evaluation import metrics
+def evaluation_text(evaluation: Evaluation, fields: dict[str, Any]) -> str:
+    """Accuracy with its interval, a line a class, the confusion matrix, the same in words, and how sure all that is.
+
+    fields: those of its `metrics.json`.
+    """
     from mien.report.words import certainty, summary  # loads torch, which preparing does without
 
     scores, classes = evaluation.scores, evaluation.faces.classes
@@ -161,16 +162,16 @@ def evaluation_text(evaluation: Evaluation) -> str:
     return "\n".join(
         [
             f"{evaluation.model} on {evaluation.data} ({evaluation.split}, n = {scores.n:,})",
-            f"accuracy {scores.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})",
+            f"accuracy {percent(scores.accuracy)} (95 % interval {percent(low)} to {percent(high)})",
             "",
-            _class_table(scores, intervals(scores.confusion, classes)),
+            _class_table(scores, fields["bootstrap_ci95"]),
             "",
             confusion_text(scores, classes),
             "",
             *summary(scores, classes),
             "",
             f"cross-entropy: {scores.nll:.3f}",
-            *(f"{name}: {words}" for name, words in certainty(metrics(evaluation)).items()),
+            *(f"{name}: {words}" for name, words in certainty(fields).items()),
         ]
     )
 
@@ -201,13 +202,19 @@ def confusion_text(scores: Scores, classes: Sequence[str]) -> str:
     return table(["true \\ predicted", *classes], rows)
 
 
-def _class_table(scores: Scores, sure: Intervals) -> str:
-    ends = sure.per_class
+def _class_table(scores: Scores, sure: dict[str, Any]) -> str:
     rows = [
-        [name, f"{one.precision:.3f}", f"{one.recall:.3f}", _number(one.f1, ends[name].f1), f"{one.support:,}"]
+        [
+            name,
+            f"{one.precision:.3f}",
+            f"{one.recall:.3f}",
+            _number(one.f1, sure["per_class"][name]["f1"]),
+            f"{one.support:,}",
+        ]
         for name, one in scores.per_class.items()
     ]
-    macro = [f"{scores.macro_precision:.3f}", f"{scores.macro_recall:.3f}", _number(scores.macro_f1, sure.macro_f1)]
+    macro_f1 = _number(scores.macro_f1, sure["macro_f1"])
+    macro = [f"{scores.macro_precision:.3f}", f"{scores.macro_recall:.3f}", macro_f1]
     head = ["class", "precision", "recall", "F1 (95 % interval)", "support"]
     return table(head, [*rows, ["macro", *macro, f"{scores.n:,}"]])
 
@@ -217,8 +224,8 @@ def _markdown(content: Table) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
-def _number(value: float, ends: Interval) -> str:
-    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+def _number(value: float, interval: Sequence[float]) -> str:
+    return f"{value:.3f} ({ends(interval)})"
 
 
 def _groups_in_several_parts(copies: Sequence[Row]) -> int:
@@ -238,7 +245,7 @@ def _leak_line(facts: dict[str, Any]) -> str:
     if not any(facts["leaked"].values()):
         return "every group of copies lies in one part"
     shares = (
-        f"{number:,} {part} images ({number / sum(facts['counts'][part].values()):.1%})"
+        f"{number:,} {part} images ({percent(number / sum(facts['counts'][part].values()))})"
         for part, number in facts["leaked"].items()
     )
     groups = facts["copies"]["groups_in_several_parts"]

@@ -44,12 +44,12 @@ class Checkpoint:
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Put `checkpoint` in `path`'s place, whole or not at all."""
     state = checkpoint.state
-    tensors = {**state.tensors, **copies("best", torch_network(state.model).state_dict())}
+    tensors = {**state.tensors, **copies("kept", torch_network(state.model).state_dict())}
     fields = {
         "run": checkpoint.run,
         "surroundings": checkpoint.surroundings,
         "history": [asdict(epoch) for epoch in state.history],
-        "best_epoch": state.best.epoch,
+        "kept_epoch": state.kept.epoch,
         "model": json.dumps(state.model.header()),
         "settings": state.settings,
         "schedule": state.schedule,
@@ -92,9 +92,9 @@ def _state(fields: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     history = tuple(Epoch(**epoch) for epoch in fields["history"])
     return State(
         history=history,
-        best=history[fields["best_epoch"] - 1],
-        model=_model(fields["model"], named("best", tensors)),
-        tensors={name: value for name, value in tensors.items() if not name.startswith("best.")},
+        kept=history[fields["kept_epoch"] - 1],
+        model=_model(fields["model"], named("kept", tensors)),
+        tensors={name: value for name, value in tensors.items() if not name.startswith("kept.")},
         settings=fields["settings"],
         schedule=fields["schedule"],
         ended=fields["ended"],

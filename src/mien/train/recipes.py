@@ -14,6 +14,7 @@ from mien.errors import UsageError
 from mien.train.augment import Augment
 
 Balance = Literal["weights", "sqrt", "none"]
+Keep = Literal["lowest", "last"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Recipe:
     adjust: float = 0.0
     mixup: float = 0.0
     average: float = 0.0
-    keep: Literal["lowest", "last"] = "lowest"
+    keep: Keep = "lowest"
     augment: Augment = field(default_factory=Augment)
 
 

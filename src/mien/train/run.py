@@ -30,13 +30,13 @@ from mien.errors import DataError, MienError, TrainingError, UsageError
 from mien.models import kernels
 from mien.models.files import MODEL_FILE, model_digest, read_model, write_model
 from mien.models.model import Model
-from mien.models.networks import parameters, torch_network
+from mien.models.networks import parameters, pick_device, torch_network
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from mien.train.lock import hold
 from mien.train.others import check_models
 from mien.train.recipes import Recipe, restore_recipe
 from mien.train.state import Epoch, State
-from mien.train.trainer import Listener, TrainResult, has_bfloat16, pick_device, train, with_notes
+from mien.train.trainer import Listener, TrainResult, has_bfloat16, train, with_notes
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
@@ -226,7 +226,7 @@ def _go(
         state = replace(state, model=with_notes(state.model, **notes))
         with _writing(out):
             write_checkpoint(Checkpoint(state, run, around), out / CHECKPOINT)
-            _write_results(state.model if state.best is state.last else None, state.history, out)
+            _write_results(state.model if state.kept is state.last else None, state.history, out)
         listener.on_epoch(state)
 
     listening = replace(listener, on_epoch=save)
@@ -374,14 +374,14 @@ def _surroundings(device: str) -> dict[str, str]:
 def _outcome(result: TrainResult) -> dict[str, Any]:
     return {
         "model": {"architecture": result.model.architecture, "parameters": parameters(torch_network(result.model))},
-        "best_epoch": result.best.epoch,
+        "kept_epoch": result.kept.epoch,
         "ended": result.ended,
         "seconds": round(sum(epoch.seconds for epoch in result.history), 1),
     }
 
 
 def _write_results(model: Model | None, history: Sequence[Epoch], out: Path) -> None:
-    """Write what a run is for; `model` is None where the one on disk is still the best."""
+    """Write what a run is for; `model` is None where the one on disk is still the one to keep."""
     if model:
         write_model(model, out / MODEL_FILE)
     text = io.StringIO()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from mien.models.model import Model
+    from mien.train.recipes import Keep
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Epoch:
 class State:
     """Where a run stands after an epoch. With recipe, data and seed it decides all that follows, to the bit.
 
-    history: every epoch so far. best: the one that the recipe keeps, and model: its network.
+    history: every epoch so far. kept: the one whose model the recipe keeps, and model: that model.
     tensors: copies on the CPU of `network.*`, `average.*` (where the recipe keeps a running mean) and
     `optimizer.<weight>.*`. settings: those of the optimizer, a dictionary for each group of weights. schedule: as
     plain values. ended: "finished", "stopped early" or "collapsed"; "" while there are epochs to come.
     """
 
     history: tuple[Epoch, ...]
-    best: Epoch
+    kept: Epoch
     model: Model
     tensors: Mapping[str, Tensor]
     settings: list[dict[str, Any]]
@@ -52,6 +53,11 @@ class State:
     def last(self) -> Epoch:
         """The epoch just done."""
         return self.history[-1]
+
+
+def kept_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:
+    """The epoch whose model is kept: the "last", or the first with the "lowest" validation loss."""
+    return history[-1] if keep == "last" else min(history, key=lambda epoch: epoch.val_loss)
 
 
 def copies(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -21,13 +21,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mien.data.dataset import Dataset
 from mien.errors import TrainingError, UsageError
 from mien.models.model import Model
-from mien.models.networks import build, fuse
+from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
 from mien.train.augment import mix
 from mien.train.others import Teacher, begin, check_models
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
-from mien.train.state import Epoch, State, copies, named, optimizer_tensors, restore_optimizer
+from mien.train.state import Epoch, State, copies, kept_epoch, named, optimizer_tensors, restore_optimizer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
 _SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
 _TRIED = 200  # ... if it has had that many updates to begin learning
-_RAREST = 1e-6  # how frequent a class without faces is taken to be: a logarithm needs something
 _LOOKED_AT = 256  # validation faces that tell whether it has
+_RAREST = 1e-6  # how frequent a class without faces is taken to be: a logarithm needs something
 _COLLAPSED = "collapsed"
 
 
@@ -54,14 +54,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What training leaves: the model that the recipe keeps, that of the epoch `best`, and every epoch's figures.
+    """What training leaves: the model that the recipe keeps, that of the epoch `kept`, and every epoch's figures.
 
     ended: "finished", "stopped early" or "interrupted".
     """
 
     model: Model
     history: tuple[Epoch, ...]
-    best: Epoch
+    kept: Epoch
     ended: str
 
 
@@ -94,7 +94,7 @@ def train(
     Losses and accuracies are of the network at work, in bfloat16 where the device multiplies it.
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
-    would have ended then. Ctrl-C ends training after the first epoch with the best model so far. Raises
+    would have ended then. Ctrl-C ends training after the first epoch with the model kept so far. Raises
     TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network,
     ModelError where a teacher cannot teach these classes, or `init` is another network than the recipe's.
     """
@@ -103,16 +103,6 @@ def train(
     check_models(recipe.network, train.classes, teachers, init)
     run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teachers, init)
     return run.go(start)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto" takes a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError):
-        raise UsageError(f"device '{name}' cannot be used here; try --device cpu") from None
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -204,19 +194,18 @@ class _Run:
             ended = "interrupted"
         if ended == _COLLAPSED:
             raise TrainingError(self._collapse(state.last))
-        return TrainResult(state.model, state.history, state.best, ended)
+        return TrainResult(state.model, state.history, state.kept, ended)
 
     def _advance(self, state: State | None) -> State:
         """Train one epoch more."""
-        history = state.history if state else ()
-        epoch = self._epoch(len(history) + 1)
+        before = state.history if state else ()
+        epoch = self._epoch(len(before) + 1)
         ended = self._end(epoch)
-        if state is None or self.recipe.keep == "last" or epoch.val_loss < state.best.val_loss:
-            best, model = epoch, self._snapshot()
-        else:
-            best, model = state.best, state.model
+        history = (*before, epoch)
+        kept = kept_epoch(history, self.recipe.keep)
+        model = state.model if state and kept is not epoch else self._snapshot()
         settings = self.optimizer.state_dict()["param_groups"]
-        return State((*history, epoch), best, model, self._tensors(), settings, self.schedule.state(), ended)
+        return State(history, kept, model, self._tensors(), settings, self.schedule.state(), ended)
 
     def _end(self, epoch: Epoch) -> str:
         """Why training ends with this epoch, "" if it goes on."""

@@ -9,24 +9,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from mien.report.figures.style import INK, MUTED, SMALL, TITLE, new_figure, plain
+from mien.report.tables import percent
 from mien.train.trainer import Epoch
 
 _TRAIN, _VAL = "#E69F00", "#0072B2"
 
 
-def learning_curves(history: Sequence[Epoch]) -> Figure:
-    """Loss and accuracy of training and validation, the epoch that was kept, and the learning rate."""
+def learning_curves(history: Sequence[Epoch], kept: Epoch) -> Figure:
+    """Loss and accuracy of training and validation, the epoch whose model was kept, and the learning rate."""
     epochs = [epoch.epoch for epoch in history]
-    best = min(history, key=lambda epoch: epoch.val_loss)
     figure = new_figure(9.4, 4.9)
     panels = figure.subplot_mosaic([["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3, 1])
     loss, accuracy, rate = panels["loss"], panels["accuracy"], panels["rate"]
     _pair(loss, epochs, [epoch.loss for epoch in history], [epoch.val_loss for epoch in history])
     _pair(accuracy, epochs, [epoch.accuracy for epoch in history], [epoch.val_accuracy for epoch in history])
-    _title(loss, f"loss; lowest on validation: {best.val_loss:.3f}, epoch {best.epoch}")
-    _title(accuracy, f"accuracy; on validation in that epoch: {best.val_accuracy * 100:.1f} %")
-    _mark_best(loss, best.epoch, best.val_loss)
-    _mark_best(accuracy, best.epoch, best.val_accuracy)
+    _title(loss, f"loss; on validation in epoch {kept.epoch}, which is kept: {kept.val_loss:.3f}")
+    _title(accuracy, f"accuracy; on validation in that epoch: {percent(kept.val_accuracy)}")
+    _mark(loss, kept.epoch, kept.val_loss)
+    _mark(accuracy, kept.epoch, kept.val_accuracy)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     rate.plot(epochs, [epoch.lr for epoch in history], color=INK, marker=".", linewidth=1.2)
     rate.set_yscale("log")
@@ -46,7 +46,7 @@ def _pair(axes: Axes, epochs: Sequence[int], train: Sequence[float], val: Sequen
     axes.legend(fontsize=SMALL, frameon=False, loc="best")
 
 
-def _mark_best(axes: Axes, epoch: int, value: float) -> None:
+def _mark(axes: Axes, epoch: int, value: float) -> None:
     axes.axvline(epoch, color=MUTED, linewidth=0.8, linestyle=":")
     axes.plot([epoch], [value], color=_VAL, marker="o", markersize=9, fillstyle="none", markeredgewidth=1.6)
 
