@@ -207,6 +207,7 @@ def test_bad_calls_get_one_line(
     for words, said in (
         ([models[0]], "give two or more models"),
         (models, "one.safetensors: a model needs faces to answer for; add --data DATA"),
+        ([foreign, foreign, "--labels", "votes"], "--labels and --votes are about --data"),
         ([models[0], "nowhere.csv", "--data", drawn], "nowhere.csv: no such file"),
         ([foreign, models[0], "--data", drawn], "foreign.csv: lacks"),
     ):

@@ -1,6 +1,7 @@
 """The compiled kernels compute what PyTorch's own operations compute."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -152,6 +153,15 @@ def test_other_numbers_are_left_to_pytorch(kind: torch.dtype) -> None:
     with torch.no_grad():
         assert torch.equal(fused(faces), network(faces))
         assert fused.to("meta")(faces.to("meta")).shape == (3, 7)
+
+
+def test_a_library_that_cannot_be_loaded_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where nothing may be run from the folder for temporary files."""
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\nfor last; do :; done\necho broken > "$last"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    assert kernels._library.__wrapped__(torch.float32) is None
 
 
 @pytest.mark.parametrize("batch", [4, 12])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from mien.cli import main
 from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
+from mien.pictures import read_picture
 from mien.predict import predictor as room
 from mien.predict.faces import POSITIONS, Found, cut_out, find_faces
 from mien.predict.photos import annotated_paths
@@ -385,7 +387,7 @@ def test_a_table_for_people_and_files(desk: Path, model: Path, capsys: pytest.Ca
     assert line.startswith("in/face.jpg") and "120x120 at 100,60" in line and "%" in line
     (row,) = csv.DictReader((desk / "faces.csv").read_text().splitlines())
     assert row["source"] == "in/face.jpg" and float(row[row["emotion"]]) == float(row["confidence"])
-    assert [path.name for path in sorted((desk / "out").iterdir())] == ["face.jpg", "none.png"]
+    assert [path.name for path in sorted((desk / "out").iterdir())] == ["face-annotated.jpg", "none-annotated.png"]
 
 
 def test_one_bad_photo_is_one_line(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -405,7 +407,7 @@ def test_without_a_face_all_is_well(desk: Path, model: Path, capsys: pytest.Capt
         ("", "nothing to predict on"),
         ("in/face.jpg in/none.png --annotate out.png", "one file for 2 photos and videos; give --annotate a folder"),
         ("in/face.jpg --annotate out.bmp", "annotated pictures are written as .jpg"),
-        ("in/face.jpg --annotate in", "would take the place of a photo"),
+        ("in/face.jpg in/face-annotated.jpg --annotate in", "would take the place of a photo"),
         ("in/face.jpg --annotate in/face.jpg", "would take the place of a photo"),
         ("in/face.jpg --csv in/two.jpg", "in/two.jpg: tables are written as .csv"),
         ("in/face.jpg --csv in", "in: tables are written as .csv"),
@@ -416,7 +418,7 @@ def test_without_a_face_all_is_well(desk: Path, model: Path, capsys: pytest.Capt
         ("in/face.jpg --chart out.png", "--chart shows what changes over the time of a video"),
         ("in/face.jpg film.mp4 --csv out.csv", "--csv and --chart are for one video"),
         ("in/face.jpg film.mp4 --annotate a.webm", "a.webm: one file for 2 photos and videos"),
-        ("a.mp4 a.avi --annotate out", "out/a.webm: the copies of two videos would have this name"),
+        ("a.mp4 a.avi --annotate out", "out/a-annotated.webm: the copies of two videos would have this name"),
     ],
 )
 def test_bad_calls_change_nothing(
@@ -430,10 +432,10 @@ def test_bad_calls_change_nothing(
 
 def test_copies_of_photos_with_one_name_do_not_meet() -> None:
     assert annotated_paths(["a/x.jpg", "b/x.jpg"], Path("out")) == {
-        "a/x.jpg": Path("out/a/x.jpg"),
-        "b/x.jpg": Path("out/b/x.jpg"),
+        "a/x.jpg": Path("out/a/x-annotated.jpg"),
+        "b/x.jpg": Path("out/b/x-annotated.jpg"),
     }
-    with pytest.raises(UsageError, match=r"out/x\.tif\.png: the annotated copy of x\.tif\.png would take the place of"):
+    with pytest.raises(UsageError, match=r"out/x\.tif-annotated\.png: the annotated copy of x\.tif\.png would take"):
         annotated_paths(["x.tif", "x.tif.png"], Path("out"))
 
 
@@ -446,13 +448,57 @@ def test_a_folder_with_its_copies_in_it_is_read_again_without_them(desk: Path, m
     assert len((desk / "faces.csv").read_text().splitlines()) == 2
 
 
+def test_an_empty_path_is_not_the_folder_one_is_in(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(model, "") == 2
+    assert "an empty path" in capsys.readouterr().err
+
+
+def test_copies_lie_among_the_photos_and_cost_none(desk: Path, model: Path) -> None:
+    """The folder for the copies may be the photos' own, or one above it."""
+    (desk / "in/torn.jpg").unlink()
+    before = {path: path.read_bytes() for path in (desk / "in").iterdir()}
+    for folder in ("in", "."):
+        for _ in range(2):
+            assert predict(model, "in", "--annotate", folder, "--csv", "faces.csv") == 0
+            assert len((desk / "faces.csv").read_text().splitlines()) == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_photo_that_no_file_of_the_kind_can_hold_is_one_line(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (70_000, 9)).save(desk / "in/wide.png")
+    assert predict(model, "in/wide.png", "--crop", "none", "--annotate", "wide.webp") == 2
+    assert "wide.webp: cannot hold 70,000 x" in capsys.readouterr().err
+    assert not (desk / "wide.webp").exists()
+
+
+def test_a_photo_with_a_damaged_profile_gets_its_copy(desk: Path, model: Path) -> None:
+    """Of two fragments that the profile is said to have, one is there."""
+    PHOTO.save(desk / "in/face.jpg")
+    data = (desk / "in/face.jpg").read_bytes()
+    fragment = b"ICC_PROFILE\0" + bytes([1, 2]) + bytes(128)
+    (desk / "in/face.jpg").write_bytes(data[:2] + b"\xff\xe2" + (len(fragment) + 2).to_bytes(2) + fragment + data[2:])
+    assert Image.open(desk / "in/face.jpg").info["icc_profile"] is None
+    assert predict(model, "in/face.jpg", "--annotate", "copy.png") == 0
+
+
+def test_threads_leave_the_warnings_of_others_alone() -> None:
+    before = list(warnings.filters)
+    buffer = io.BytesIO()
+    PHOTO.save(buffer, "PNG")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: read_picture(io.BytesIO(buffer.getvalue()), "x"), range(200)))
+    assert warnings.filters == before
+
+
 def test_copies_of_videos_lie_beside_those_of_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In folders of their sources' names, dots and all."""
     monkeypatch.chdir(tmp_path)
     photos, videos = ["in/v1.2/x.jpg"], ["in/v1.2/y.mov", "in/z.mov"]
     copies, wanted = cli._predict_into(photos, videos, None, Path("out"), None)
-    assert copies == {"in/v1.2/x.jpg": Path("out/v1.2/x.jpg")}
-    assert [each.annotated for each in wanted] == [Path("out/v1.2/y.webm"), Path("out/z.webm")]
+    assert copies == {"in/v1.2/x.jpg": Path("out/v1.2/x-annotated.jpg")}
+    assert [each.annotated for each in wanted] == [Path("out/v1.2/y-annotated.webm"), Path("out/z-annotated.webm")]
 
 
 def test_a_picture_of_a_foreign_kind_in_a_folder_is_not_passed_over(

@@ -207,3 +207,40 @@ def test_a_prepared_folder_opens_by_its_manifest_alone(drawn: Path, tmp_path: Pa
     assert {name: len(part) for name, part in split.parts().items()} == {
         part: sum(row.split == part for row in planned.rows) for part in ("train", "val", "test")
     }
+
+
+@pytest.mark.parametrize("moment", range(1, 8))
+def test_ctrl_c_while_the_divisions_change_places_leaves_the_old_one(
+    moment: int, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three folders go, three come, and the manifest takes its place: whichever of the seven renames is the last."""
+    prepared(drawn, tmp_path)
+    first = tree(tmp_path)
+    rename, renamed = Path.replace, []
+
+    def stopped(self: Path, target: Path) -> Path:
+        renamed.append(target)
+        if len(renamed) == moment:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(drawn, tmp_path, How(seed=1), overwrite=True)
+    assert tree(tmp_path) == first
+
+
+def test_what_a_killed_process_left_is_swept_away(drawn: Path, tmp_path: Path) -> None:
+    (tmp_path / ".prepare-abc/new/train/happy").mkdir(parents=True)
+    prepared(drawn, tmp_path)
+    assert not list(tmp_path.glob(".prepare-*"))
+
+
+def test_changed_images_are_named_and_written_again_on_request(drawn: Path, tmp_path: Path) -> None:
+    planned = prepared(drawn, tmp_path)
+    first = tree(tmp_path)
+    (tmp_path / planned.rows[0].path).write_bytes(b"broken")
+    with pytest.raises(UsageError, match=r"changed since it was prepared, as 1 of 160 images were; add --overwrite"):
+        prepared(drawn, tmp_path)
+    prepared(drawn, tmp_path, overwrite=True)
+    assert tree(tmp_path) == first

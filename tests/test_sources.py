@@ -70,6 +70,22 @@ def test_a_plain_folder_is_split_70_15_15(tmp_path: Path, make_image: Make) -> N
     assert [part.counts().tolist() for part in (split.train, split.val, split.test)] == [[14, 14], [3, 3], [3, 3]]
 
 
+def test_faces_of_one_name_stay_two(tmp_path: Path, make_image: Make) -> None:
+    """Two parts numbered alike and divided anew: paths are what faces are joined by."""
+    names = [f"{part}/{label}/{i}.png" for part in ("train", "test") for label in ("no", "yes") for i in range(9)]
+    split = open_data(fill(tmp_path, make_image, names))
+    paths = [path for part in split.parts().values() for path in part.paths]
+    assert len(set(paths)) == len(paths) == 36
+    assert {"no/3.png", "no/3_2.png"} < set(paths)
+
+
+def test_pictures_of_foreign_kinds_are_named(tmp_path: Path, make_image: Make) -> None:
+    folder = fill(tmp_path, make_image, ["a/1.png", "b/2.png"])
+    (folder / "a/phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(DataError, match=r"a/phone.heic: not a readable image \(HEIC"):
+        open_data(folder)
+
+
 def test_wrapping_folders_hidden_files_and_other_files_do_not_matter(tmp_path: Path, make_image: Make) -> None:
     folder = fill(tmp_path, make_image, ["fer/a/1.png", "fer/b/2.PNG", ".git/a/3.png", "__MACOSX/a/4.png"])
     (folder / "fer/a/notes.txt").write_text("no image")

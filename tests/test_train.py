@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_faces
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset, Split
 from mien.errors import DataError, ModelError, TrainingError, UsageError
 from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
-from mien.models.networks import pick_device, torch_network
+from mien.models.networks import build, pick_device, torch_network
 from mien.train import trainer
 from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
 from mien.train.run import Start, free_folder, read_history, resume_run, train_run
@@ -63,6 +64,37 @@ def test_same_seed_same_weights_bit_for_bit() -> None:
 def test_every_setting_takes_part(change: dict[str, Any]) -> None:
     """A setting that is read nowhere would leave the weights as they are without it."""
     assert not same_weights(run(replace(SHORT, **change)).model, run().model)
+
+
+def test_a_training_that_diverges_ends_with_a_word(tmp_path: Path) -> None:
+    wild = replace(SHORT, optimizer="sgd", rate=1e30)
+    with pytest.raises(TrainingError, match=r"in epoch 1 the loss is no number any more: .* smaller --rate than 1e"):
+        train_run(start(tmp_path, wild), tmp_path / "run", Listener())
+    assert not (tmp_path / "run/model.safetensors").exists()
+
+
+def test_the_running_mean_is_that_of_torch() -> None:
+    """And that without asking the device for a number at each update."""
+    network = build("tiny", 3)
+    ours, torchs = (
+        trainer._RunningMean(network, 0.9),
+        AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True),
+    )
+    for _ in range(5):
+        for tensor in (*network.parameters(), *network.buffers()):
+            tensor.data.add_(1)
+        ours.update()
+        torchs.update_parameters(network)
+    pairs = zip(ours.network.parameters(), torchs.module.parameters(), strict=True)
+    assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
+    pairs = zip(ours.network.buffers(), torchs.module.buffers(), strict=True)
+    assert all(torch.equal(mine, theirs) for mine, theirs in pairs if mine.is_floating_point())
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_a_senseless_rate_is_refused(value: float) -> None:
+    with pytest.raises(UsageError, match="must be a number greater than 0"):
+        adjust(SHORT, rate=value)
 
 
 def test_it_learns_what_is_easy() -> None:
@@ -177,7 +209,7 @@ def test_the_ladder_changes_one_thing_a_step() -> None:
 def test_bad_settings_are_named() -> None:
     with pytest.raises(UsageError, match="unknown recipe 'clasic'; there are classic"):
         find_recipe("clasic")
-    with pytest.raises(UsageError, match="--epochs 0: must be greater than 0"):
+    with pytest.raises(UsageError, match="--epochs 0: must be a number greater than 0"):
         adjust(SHORT, epochs=0)
     with pytest.raises(UsageError, match="device 'gpu9'"):
         pick_device("gpu9")

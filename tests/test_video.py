@@ -391,8 +391,9 @@ def test_recordings_keep_time_whatever_the_times_of_their_pictures(tmp_path: Pat
 def test_names_for_files_are_settled_before_work(tmp_path: Path) -> None:
     own = str(tmp_path / "own.mp4")
     assert wanted_of(own, None, tmp_path / "a.MP4", tmp_path / "c.png").annotated == tmp_path / "a.MP4"
-    assert wanted_of(own, None, tmp_path / "folder", None).annotated == tmp_path / "folder/own.webm"
-    assert wanted_of("camera:0", None, tmp_path / "folder", None).annotated == tmp_path / "folder/camera-0.webm"
+    assert wanted_of(own, None, tmp_path / "folder", None).annotated == tmp_path / "folder/own-annotated.webm"
+    camera = wanted_of("camera:0", None, tmp_path / "folder", None).annotated
+    assert camera == tmp_path / "folder/camera-0-annotated.webm"
     assert wanted_of(own, None, None, None) == Wanted()
     with pytest.raises(UsageError, match=r"\.webm or \.mp4"):
         wanted_of(own, None, Path("a.avi"), None)
@@ -511,6 +512,17 @@ def test_a_crowd_is_bounded_by_forgetting_those_seen_least() -> None:
     for number in range(400):
         add(timeline, number, number / 25, Tracked(face(), 1), Tracked(face((60, 10, 20, 24)), 2 + number))
     assert len(timeline.courses()) == 32 and timeline.courses()[0].track == 1
+
+
+def test_who_comes_after_a_crowd_is_remembered() -> None:
+    timeline = Timeline()
+    for track in range(1, 33):
+        for look in range(2):
+            add(timeline, track, track + look / 25, Tracked(face(), track))
+    for number in range(100, 200):
+        add(timeline, number, number, Tracked(face(), 33))
+    assert timeline.courses()[0].track == 33
+    assert timeline.courses()[0].looks.sum() == 100
 
 
 def test_the_picture_shows_what_was_seen_when() -> None:

@@ -79,6 +79,13 @@ def test_a_tie_has_no_majority(tmp_path: Path) -> None:
     assert with_majority(joined).paths == ("sad/b.jpg",)
 
 
+def test_ties_alone_are_refused(tmp_path: Path) -> None:
+    rows = {"train/sad/a.jpg": {"sadness": 5, "fear": 5}}
+    joined = join(read_votes(ferplus(tmp_path / "v.csv", rows), ALL), faces("sad/a.jpg")).faces
+    with pytest.raises(DataError, match="on none of the 1 faces one answer got more votes"):
+        with_majority(joined)
+
+
 def test_given_labels_need_no_majority() -> None:
     given = faces("sad/a.jpg")
     assert with_majority(given) is given
@@ -107,6 +114,12 @@ def test_a_folder_of_ones_own_brings_its_own_votes(tmp_path: Path) -> None:
     joined = join(read_votes(tmp_path / "v.csv", mine.classes), mine).faces
     assert joined.shares is not None
     np.testing.assert_allclose(joined.shares, [[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_ones_own_classes_may_be_called_as_ferplus_calls_its(tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text("file,anger,happiness,neutral\nanger/1.png,1,3,0\n")
+    mine = faces("anger/1.png", classes=("anger", "happiness", "neutral"))
+    assert join(read_votes(tmp_path / "v.csv", mine.classes), mine).faces.labels.tolist() == [1]
 
 
 @pytest.mark.parametrize(

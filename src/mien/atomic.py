@@ -78,7 +78,10 @@ def remove_leftovers(folder: Path, name: str = "*.*") -> None:
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    folder = path.is_dir()
+    if folder and os.name == "nt":  # opens no folders, and writes renames down by itself
+        return
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # Windows syncs only what may be written
     try:
         os.fsync(handle)
     finally:

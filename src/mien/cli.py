@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from json import dumps
 from math import inf
 from pathlib import Path
@@ -50,6 +51,7 @@ Prior = Literal["natural", "uniform"]
 RUNS = Path("runs")
 _INTERRUPTED = 130
 _FACES = 12  # of one photo that are explained
+_SEEDS = 2**32  # what every generator takes
 _words: list[str] = []  # of the command being done
 
 
@@ -88,10 +90,13 @@ def prepare(
     """
     from mien.data.drop import read_drop
     from mien.data.prepare import How, plan, write
-    from mien.data.sources import open_source
+    from mien.data.sources import FRACTIONS, open_source
     from mien.data.split import check_fractions
     from mien.report.text import preparation_facts, preparation_text
 
+    if split == "official" and (allow_leaks or (train_frac, val_frac, test_frac) != FRACTIONS):
+        raise UsageError("--split official keeps the source's division; leave out fractions and --allow-leaks")
+    _check_seed(seed)
     unwanted = read_drop(drop) if drop else ()
     how = How((train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, unwanted, votes)
     check_fractions(how.fractions)
@@ -115,6 +120,7 @@ def explore(data: Data, out: Path = RUNS / "explore", seed: int = 0) -> None:
     """
     from mien.report.draw import draw_data
 
+    _check_seed(seed)
     split = _open(data)
     _list(draw_data(split, out, seed))
 
@@ -166,6 +172,7 @@ def train(
     if not data:
         raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
     chosen = adjust(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
+    _check_seed(seed)
     if save_as:
         _check_target(save_as, chosen.network)
     folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
@@ -272,6 +279,8 @@ def compare(
     networks = {path: _read(path) for path in models if path not in tables}
     if networks and not data:
         raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+    if not data and (labels == "votes" or votes):
+        raise UsageError("--labels and --votes are about --data; leave them out for predictions.csv alone")
     faces, told = None, "faces"
     if data:
         faces, split = _part(_open(data, labels, votes), split)
@@ -317,6 +326,8 @@ def explain(
 
     if photo and data:
         raise UsageError("a photo and --data are two things to explain; give one of them")
+    if photo and (labels == "votes" or votes):
+        raise UsageError("--labels and --votes are about --data; leave them out for a photo")
     read = _read(model)
     if photo:
         _list(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
@@ -354,8 +365,8 @@ def predict(
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
         min_confidence: mark faces below it as uncertain.
-        annotate: draw the answers into this file, or into copies in this folder; photos of over 33 megapixels are
-            copied at half their size.
+        annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg); photos of
+            over 33 megapixels are copied at half their size.
         csv: write a line for each face, and in a video for each frame, to this .csv file.
         chart: draw what the faces of a video showed over its time into this .png.
         every: of a video, look at every so many frames.
@@ -403,10 +414,10 @@ def calibrate(
             where the data were prepared with votes.
     """
     from mien.evaluate.calibration import calibrate as fit
-    from mien.models.files import check_suffix, write_model
+    from mien.models.files import check_writable, write_model
     from mien.report.text import calibration_text
 
-    check_suffix(save_as)
+    check_writable(save_as)
     read = _read(model)
     faces = _open(data, labels, votes).part(split)
     calibration = fit(read, faces, name=str(model), data=str(data))
@@ -429,10 +440,10 @@ def export(
         int8: write an .onnx file of a quarter of the size, several times as fast; its ranges are those of DATA.
         data: the data that the model was trained on; with --int8 only.
     """
-    from mien.models.files import check_int8_suffix, check_suffix, read_model, write_int8, write_model
+    from mien.models.files import check_int8_suffix, check_writable, read_model, write_int8, write_model
     from mien.train.trainer import with_notes
 
-    check_suffix(file)
+    check_writable(file)
     if int8 != (data is not None):
         raise UsageError("--int8 and --data go together: int8 needs training faces, and nothing else does")
     if data is None:
@@ -473,6 +484,7 @@ def audit(
 
     folder = out or free_folder(RUNS / "audit")
     check_folder(folder)
+    _check_seed(seed)
     if suspects:
         check_cleanlab()
     source = open_source(data)
@@ -579,6 +591,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     try:
         _call(sys.argv[1:] if arguments is None else arguments)
     except MienError as error:
@@ -647,11 +661,16 @@ def _say_sizes(data: Path, split: Split) -> None:
     _say(f"{data}: {sizes} ({split.origin})")
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < _SEEDS:
+        raise UsageError(f"--seed {seed}: give a whole number from 0 to {_SEEDS - 1}")
+
+
 def _check_target(path: Path, network: str) -> None:
     """What cannot be written is better refused before training than after."""
-    from mien.models.files import check_suffix
+    from mien.models.files import check_writable
 
-    check_suffix(path)
+    check_writable(path)
     if path.suffix.lower() in (".h5", ".keras") and network != "classic":
         raise UsageError(f"{path}: {path.suffix} holds the network 'classic', not '{network}'; use .safetensors")
 
@@ -801,7 +820,10 @@ def _predict_photos(
             if not prediction.faces:
                 _say(f"{prediction.source}: no face found")
             if copies:
-                write_annotated(prediction, copies[prediction.source])
+                try:
+                    write_annotated(prediction, copies[prediction.source])
+                except DataError as error:
+                    failed.append(str(error))
     finally:
         if csv:
             atomic.write_text(csv, csv_text(answered, predictor.classes))

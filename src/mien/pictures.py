@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import IO
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from mien.errors import DataError
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # Pillow reads more, some through other programs
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
 _FOREIGN = (".heic", ".heif", ".avif", ".psd")  # pictures to people, but not to us
 _MOST_PIXELS = 110_000_000  # phones' "108 megapixels" are no more
 _LARGE = 2**25
@@ -53,9 +54,9 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES) and is_visible(name)
 
 
-def is_foreign_image(name: str) -> bool:
-    """Whether a name is that of a picture of a kind that is not read, which deserves a word."""
-    return name.lower().endswith(_FOREIGN) and is_visible(name)
+def is_picture(name: str) -> bool:
+    """Whether a name is that of a picture, to be read or to be told why not."""
+    return name.lower().endswith((*_SUFFIXES, *_FOREIGN)) and is_visible(name)
 
 
 def read_picture(file: IO[bytes], name: str) -> Picture:
@@ -65,7 +66,7 @@ def read_picture(file: IO[bytes], name: str) -> Picture:
     """
     with (
         _judged(name, lambda: _what(file)),
-        warnings.catch_warnings(action="ignore"),
+        _QUIET,
         Image.open(file, formats=_FORMATS) as image,
     ):
         return upright(image)
@@ -73,7 +74,7 @@ def read_picture(file: IO[bytes], name: str) -> Picture:
 
 def take_picture(image: Image.Image, name: str) -> Picture:
     """A picture that somebody else opened, who may go on to use it; raises DataError as `read_picture` does."""
-    with _judged(name, lambda: "damaged"), warnings.catch_warnings(action="ignore"):
+    with _judged(name, lambda: "damaged"), _QUIET:
         _check_size(image)
         image.load()
         return upright(image)
@@ -140,6 +141,33 @@ def _flatten(image: Image.Image) -> Image.Image:
     image = image.convert("RGBA")
     page = Image.new("RGBA", image.size, (_WHITE,) * 4)
     return Image.alpha_composite(page, image).convert("RGB")
+
+
+class _Quiet:
+    """No warnings of what decoders find odd in a picture, while any thread reads one.
+
+    Python's filters belong to the whole process: were each thread to put back those it found, the last one might put
+    back another's silence, for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._readers, self._filters = Lock(), 0, warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._filters = warnings.catch_warnings(action="ignore")
+                self._filters.__enter__()
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                self._filters.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mien.data.dataset import PARTS
 from mien.emotions import EMOTIONS
@@ -39,6 +39,20 @@ class Entry:
     label: str
     part: str
     file: str
+
+
+def numbered(paths: Iterable[str]) -> list[str]:
+    """The same paths, but those that occur again get a number: `a/1.png`, `a/1_2.png` ..."""
+    taken: set[str] = set()
+    free = []
+    for path in paths:
+        name, number = path, 1
+        while name in taken:
+            number += 1
+            name = str(PurePosixPath(path).with_stem(f"{PurePosixPath(path).stem}_{number}"))
+        taken.add(name)
+        free.append(name)
+    return free
 
 
 def arrange(path: Path, names: Iterable[str]) -> tuple[tuple[Entry, ...], str]:

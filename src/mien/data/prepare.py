@@ -7,11 +7,13 @@ write(plan, source, out)             images byte for byte, then `manifest.csv`, 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from mien import atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
 from mien.data.dataset import PARTS, Dataset
 from mien.data.drop import without
+from mien.data.layout import numbered
 from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
 from mien.data.sources import FRACTIONS, Source, load, load_readable, reader
 from mien.data.split import split_indices
@@ -26,6 +29,8 @@ from mien.data.votes import read_votes
 from mien.errors import DataError, UsageError
 
 Wrap = Callable[[Iterable[Row]], Iterable[Row]]
+
+_STAGING = ".prepare-"  # what a folder's name begins with in which the new images wait
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,14 @@ def plan(source: Source, how: How) -> Plan:
     data, source = load_readable(source) if how.skip_bad else (load(source), source)
     groups = copy_groups(data.images)
     parts = _official_parts(source) if how.official else _drawn_parts(data, groups, how)
-    names = _free_names(data, parts)
+    places = numbered(f"{part}/{path}" for part, path in zip(parts, data.paths, strict=True))
     flags = _flags(data, groups)
     digests = _digests(source)
     votes = _votes(data, how.votes)
     rows = tuple(
-        Row(f"{part}/{name}", entry.label, part, entry.name, digest, int(group), flag, shares)
-        for part, name, entry, digest, group, flag, shares in zip(
-            parts, names, source.entries, digests, groups, flags, votes, strict=True
+        Row(place, entry.label, part, entry.name, digest, int(group), flag, shares)
+        for part, place, entry, digest, group, flag, shares in zip(
+            parts, places, source.entries, digests, groups, flags, votes, strict=True
         )
     )
     return Plan(rows, source.classes, source.problems, how.drop)
@@ -81,9 +86,9 @@ def plan(source: Source, how: How) -> Plan:
 def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, wrap: Wrap = iter) -> bool:
     """Write the prepared folder; True if anything had to be written.
 
-    The same plan over an existing folder only puts back what is missing. Another plan is refused unless
-    `overwrite`, which removes the images that the old manifest lists and nothing else, once the new ones lie
-    beside them. `wrap` may show progress. Raises UsageError where `out` cannot be used.
+    The same plan over an existing folder only puts back what is missing. Another plan, or images that were changed
+    since, are refused unless `overwrite`, which replaces the images that the old manifest lists and nothing else,
+    once the new ones lie beside them. `wrap` may show progress. Raises UsageError where `out` cannot be used.
     """
     try:
         return _write(planned, source, out, overwrite, wrap)
@@ -117,20 +122,6 @@ def _drawn_parts(data: Dataset, groups: np.ndarray, how: How) -> list[str]:
     return parts.tolist()
 
 
-def _free_names(data: Dataset, parts: Sequence[str]) -> list[str]:
-    """`<class>/<file>` of each image; a name that occurs again in its part gets a number."""
-    taken: Counter[str] = Counter()
-    names = []
-    for part, path in zip(parts, data.paths, strict=True):
-        name, number = path, 1
-        while taken[f"{part}/{name}"]:
-            number += 1
-            name = str(PurePosixPath(path).with_stem(f"{PurePosixPath(path).stem}_{number}"))
-        taken[f"{part}/{name}"] += 1
-        names.append(name)
-    return names
-
-
 def _flags(data: Dataset, groups: np.ndarray) -> list[str]:
     marks = {
         "blank": blank(data.images),
@@ -161,20 +152,52 @@ def _write(planned: Plan, source: Source, out: Path, overwrite: bool, wrap: Wrap
     manifest = manifest_text(planned.rows, planned.classes)
     existing = out / MANIFEST
     if existing.is_file() and existing.read_text(encoding="utf-8") == manifest:
-        return _copy([row for row in planned.rows if not (out / row.path).is_file()], source, out, wrap)
+        return _complete(planned.rows, source, out, overwrite, wrap)
     if existing.is_file() and not overwrite:
         raise UsageError(f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder")
     old = [out / row.path for row in read_manifest(out)] if existing.is_file() else []
     _refuse_foreign(out, old)
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".prepare-", dir=out) as staging:
-        _copy(planned.rows, source, Path(staging), wrap)
-        existing.unlink(missing_ok=True)
-        _remove(out, old)
-        for part in sorted({row.split for row in planned.rows}):
-            (Path(staging) / part).replace(out / part)
-    atomic.write_text(existing, manifest)
+    for leftover in out.glob(f"{_STAGING}*"):  # of a process that was killed: copies, nobody's only ones
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=out) as staging:
+        new, retired = Path(staging) / "new", Path(staging) / "retired"
+        _copy(planned.rows, source, new, wrap)
+        with _swapped(out, new, retired):
+            atomic.write_text(existing, manifest)
     return True
+
+
+@contextmanager
+def _swapped(out: Path, new: Path, retired: Path) -> Iterator[None]:
+    """The parts in `out` give place to those in `new`, and move to `retired`; all back again if the block raises."""
+    retired.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in [(out, retired), (new, out)]:
+            for part in PARTS:
+                if (source / part).is_dir():
+                    moved.append((source / part, target / part))
+                    (source / part).replace(target / part)
+        yield
+    except BaseException:
+        for before, after in reversed(moved):
+            if after.exists():
+                after.replace(before)
+        raise
+
+
+def _complete(rows: Sequence[Row], source: Source, out: Path, overwrite: bool, wrap: Wrap) -> bool:
+    """Copy again what is gone from a prepared folder, and with `overwrite` what was changed there."""
+    gone = [row for row in rows if not (out / row.path).is_file()]
+    there = [row for row in rows if (out / row.path).is_file()]
+    changed = [row for row in there if hashlib.sha256((out / row.path).read_bytes()).hexdigest() != row.sha256]
+    if changed and not overwrite:
+        raise UsageError(
+            f"{out / changed[0].path}: changed since it was prepared, as {len(changed):,} of {len(rows):,} images "
+            "were; add --overwrite to write them again"
+        )
+    return _copy([*gone, *changed], source, out, wrap)
 
 
 def _copy(rows: Sequence[Row], source: Source, out: Path, wrap: Wrap) -> bool:
@@ -184,17 +207,6 @@ def _copy(rows: Sequence[Row], source: Source, out: Path, wrap: Wrap) -> bool:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(read(row.source))
     return bool(rows)
-
-
-def _remove(out: Path, images: Sequence[Path]) -> None:
-    """Remove `images`, and the folders of the parts, which they leave empty."""
-    for image in images:
-        image.unlink(missing_ok=True)
-    for part in PARTS:
-        for folder in sorted((out / part).rglob("*/"), reverse=True):
-            folder.rmdir()
-        if (out / part).is_dir():
-            (out / part).rmdir()
 
 
 def _refuse_foreign(out: Path, own: Sequence[Path]) -> None:

@@ -22,13 +22,13 @@ from mien.data.archives import Archive
 from mien.data.copies import copy_groups, shared_with
 from mien.data.dataset import PARTS, Dataset, Split
 from mien.data.kaggle import download, is_kaggle
-from mien.data.layout import Entry, arrange, class_names
+from mien.data.layout import Entry, arrange, class_names, numbered
 from mien.data.manifest import MANIFEST, read_manifest
 from mien.data.split import split_indices
 from mien.data.stores import Container, Folder, Reader, Store
 from mien.data.tables import Table, find_table, read_table
 from mien.errors import DataError, UsageError
-from mien.pictures import is_image
+from mien.pictures import is_picture
 from mien.preprocess import Preprocess
 
 FRACTIONS = (0.70, 0.15, 0.15)
@@ -122,7 +122,7 @@ def _listed(path: Path) -> Source:
         return _tabled(Folder(path.parent), path.name, str(path))
     container = Folder(path) if path.is_dir() else Archive(path)
     names = container.names()
-    images = [name for name in names if is_image(name)]
+    images = [name for name in names if is_picture(name)]
     table = None if images else find_table(names)
     if table:
         return _tabled(container, table, f"{path}/{table}")
@@ -157,12 +157,16 @@ def _unusable(source: Source, problems: Sequence[str]) -> DataError:
 
 
 def _dataset(source: Source, images: np.ndarray) -> Dataset:
+    """The faces; within what will be one part, no two have one path."""
     place = {name: i for i, name in enumerate(source.classes)}
+    folders = [f"{entry.part if source.origin else ''}/" for entry in source.entries]
+    placed = list(zip(folders, source.entries, strict=True))
+    names = numbered(f"{folder}{entry.label}/{entry.file}" for folder, entry in placed)
     return Dataset(
         images=images,
         labels=np.array([place[entry.label] for entry in source.entries], np.int64),
         classes=source.classes,
-        paths=tuple(f"{entry.label}/{entry.file}" for entry in source.entries),
+        paths=tuple(name.removeprefix(folder) for folder, name in zip(folders, names, strict=True)),
     )
 
 

@@ -96,11 +96,20 @@ def join_split(path: Path, split: Split) -> tuple[Split, dict[str, Joined]]:
 
 
 def with_majority(faces: Dataset) -> Dataset:
-    """The faces of which one class has more votes than any other; all of them where labels are given."""
+    """The faces of which one class has more votes than any other; all of them where labels are given.
+
+    Raises DataError where there is no such face.
+    """
     if faces.shares is None:
         return faces
     first, second = np.sort(faces.shares, 1)[:, :-3:-1].T
-    return faces.subset(np.flatnonzero(first > second))
+    clear = np.flatnonzero(first > second)
+    if not len(clear):
+        raise DataError(
+            f"on none of the {len(faces):,} faces one answer got more votes than any other; give faces on which more "
+            "people voted"
+        )
+    return faces.subset(clear)
 
 
 def _read(path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]) -> Votes:
@@ -111,7 +120,7 @@ def _read(path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]) -> Vo
         return _prepared(path, rows, classes)
     if "file" not in columns:
         raise DataError(f"{path}: has no column 'file' or 'Image name'; expected votes as in FER+, or file,<classes>")
-    if "neutral" in columns and "happiness" in columns:
+    if {"neutral", "happiness"} <= set(columns) and not set(classes) <= set(columns):  # FER+, which has other names
         counted = _ferplus_counts(path, rows, classes)
     else:
         counted = _own_counts(path, rows, classes)

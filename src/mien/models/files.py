@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,9 +93,10 @@ def model_name(path: Path) -> str:
     return file.resolve().parent.name if file.name == MODEL_FILE else file.stem
 
 
-def check_suffix(path: Path) -> None:
-    """Raise UsageError unless a model file may be called `path`."""
-    _format(path)
+def check_writable(path: Path) -> None:
+    """Raise UsageError unless a model file may be called `path`, and what writes it is installed."""
+    if _format(path).remedy == _RESAVE and find_spec("keras") is None:
+        raise UsageError(f"{path}: writing Keras files needs Keras: pip install 'mien[keras]'")
 
 
 def check_int8_suffix(path: Path) -> None:
@@ -123,7 +125,8 @@ def _line(error: Exception) -> str:
 
 
 def _file(path: Path) -> Path:
-    if len(path.parts) == 1 and not path.suffix and not path.exists():
+    named = len(path.parts) == 1 and not path.suffix  # as what comes with Mien is, unless a run of yours is called so
+    if named and not (path / MODEL_FILE).is_file() and (_of_mien(path.name).is_file() or not path.exists()):
         return _shipped(path.name)
     if path.is_dir():
         path = path / MODEL_FILE
@@ -136,6 +139,10 @@ def _shipped(name: str) -> Path:
     names = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
     if name not in names:
         raise UsageError(f"{name}: no model of that name comes with Mien; there are {', '.join(names)}, or give a path")
+    return _of_mien(name)
+
+
+def _of_mien(name: str) -> Path:
     return SHIPPED / f"{name}.onnx"
 
 

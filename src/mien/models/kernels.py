@@ -289,7 +289,7 @@ def _call(name: str, x: Tensor, *arguments: Tensor | _Shape, number: torch.dtype
 
 @cache
 def _library(number: torch.dtype) -> ctypes.CDLL | None:
-    """The compiled kernels for one type of number, None where they cannot be compiled."""
+    """The compiled kernels for one type of number, None where they cannot be compiled or loaded."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return None
@@ -298,4 +298,7 @@ def _library(number: torch.dtype) -> ctypes.CDLL | None:
         command = [compiler, *_FLAGS, *_TYPES[number], str(_SOURCE), "-o", str(built)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             return None
-        return ctypes.CDLL(str(built))
+        try:
+            return ctypes.CDLL(str(built))
+        except OSError:  # nothing may be run from the folder for temporary files, or it is no library
+            return None

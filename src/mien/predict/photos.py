@@ -10,10 +10,11 @@ from pathlib import Path
 
 from mien import atomic
 from mien.errors import DataError, UsageError
+from mien.pictures import is_picture
 from mien.predict.annotate import annotate
 from mien.predict.prediction import Face, Prediction
-from mien.predict.sources import files_of, is_picture, read_file
-from mien.predict.video import CAMERA, is_video
+from mien.predict.sources import files_of, read_file
+from mien.predict.video import CAMERA, COPY, is_video
 
 _COLUMNS = ("source", "x", "y", "width", "height", "emotion", "confidence", "uncertain")
 _WRITTEN = (".jpg", ".jpeg", ".png", ".webp")  # kept; annotated pictures of other kinds become .png
@@ -25,17 +26,23 @@ _OTHERS = 2  # expressions named beside the likeliest
 def divide(paths: Iterable[str], copies: Path | None = None) -> tuple[list[str], list[str]]:
     """The photos and the videos (or cameras) that `paths` mean, those in folders sorted.
 
-    A folder without either stands for itself, so that its error is told in its turn. What lies in `copies`, the folder
-    of annotated copies, was made of others and is left out.
+    A folder without either stands for itself, so that its error is told in its turn. Copies in `copies`, the folder of
+    annotated copies, were made of others and are left out.
     """
     photos: list[str] = []
     videos: list[str] = []
     for path in paths:
+        if not path:
+            raise UsageError("an empty path; give photos, videos or folders")
         for file in [path] if is_video(path) else _inside(path):
-            if copies and file != path and copies.resolve() in Path(file).resolve().parents:
+            if copies and file != path and _is_copy(Path(file), copies):
                 continue
             (videos if is_video(file) else photos).append(file)
     return photos, videos
+
+
+def _is_copy(file: Path, copies: Path) -> bool:
+    return file.stem.endswith(COPY) and copies.resolve() in file.resolve().parents
 
 
 def _inside(path: str) -> list[str]:
@@ -77,16 +84,25 @@ def annotated_paths(photos: Sequence[str], target: Path, videos: Sequence[str] =
 
 
 def _copy_name(photo: Path) -> str:
-    return photo.name if photo.suffix.lower() in _WRITTEN else f"{photo.name}.png"
+    return f"{photo.stem}{COPY}{photo.suffix}" if photo.suffix.lower() in _WRITTEN else f"{photo.name}{COPY}.png"
 
 
 def write_annotated(prediction: Prediction, target: Path) -> None:
-    """Draw a photo's answers into a copy of it; of a photo too large to work with, into one of half its size."""
+    """Draw a photo's answers into a copy of it; of a photo too large to work with, into one of half its size.
+
+    Raises DataError where a file of the target's kind cannot hold the picture.
+    """
     picture = read_file(Path(prediction.source))
     drawn = annotate(picture.image, [_shrunk(face, picture.scale) for face in prediction.faces])
-    profile = picture.image.info.get("icc_profile", b"")
+    profile = picture.image.info.get("icc_profile") or b""  # None where it is damaged
     colours = profile if profile[16:20] == b"RGB " else None  # copies are RGB: another space's profile would be false
-    atomic.write_with(target, lambda path: drawn.save(path, quality=92, icc_profile=colours))
+    try:
+        atomic.write_with(target, lambda path: drawn.save(path, quality=92, icc_profile=colours))
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the encoder's
+            raise
+        size = f"{drawn.width:,} x {drawn.height:,} pixels"
+        raise DataError(f"{target}: cannot hold {size} ({error}); make the photo smaller, or name a .png") from None
 
 
 def _shrunk(face: Face, scale: int) -> Face:

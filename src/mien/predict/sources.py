@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import DataError, UsageError
-from mien.pictures import Picture, is_foreign_image, is_image, read_picture, take_picture
+from mien.pictures import Picture, is_picture, read_picture, take_picture
 
 Source = str | Path | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
 
@@ -33,11 +33,6 @@ class Item:
 def items(sources: Source | Iterable[Source]) -> Iterator[Item]:
     """The pictures meant, one after the other; raises UsageError for what is no source."""
     return _items(sources, (f"image {number}" for number in count(1)))
-
-
-def is_picture(name: str) -> bool:
-    """Whether a name is that of a picture, to be read or to be told why not."""
-    return is_image(name) or is_foreign_image(name)
 
 
 def files_of(path: str | Path, wanted: Callable[[str], bool] = is_picture) -> list[Path]:

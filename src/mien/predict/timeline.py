@@ -23,7 +23,7 @@ _COLUMNS = ("source", "frame", "time", "track", "x", "y", "width", "height", "em
 _STEPS = 1024  # however long the video
 _FIRST_STEP = 1 / 32  # seconds
 _NAMED = 3  # expressions of a face, in words
-_MOST_FACES = 32  # that are remembered; of more, those seen least are forgotten
+_MOST_FACES = 32  # that are remembered; of more, those seen least are forgotten, once they are out of sight
 
 
 class Rows:
@@ -78,8 +78,10 @@ class Timeline:
             self._double()
         for tracked in watched.faces:
             self._note(tracked, int(time / self.step))
-        while len(self._sums) > _MOST_FACES:
-            del self._sums[min(self._sums, key=lambda track: self._sums[track][:, 0].sum())]
+        here = {tracked.track for tracked in watched.faces}
+        while len(self._sums) > max(_MOST_FACES, len(here)):
+            gone = self._sums.keys() - here
+            del self._sums[min(gone, key=lambda track: (self._sums[track][:, 0].sum(), track))]
 
     def courses(self) -> list[Course]:
         """Each face's course over the whole video, the one most seen first."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CAMERA = "camera:"
+COPY = "-annotated"  # added to the name of what an annotated copy in a folder is made of
 _SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
     ".wmv",
@@ -225,7 +226,7 @@ def draw(watched: Watched) -> Image.Image:
 
 def recording_name(source: str) -> str:
     """What the annotated video of `source` is called in a folder."""
-    return f"{Path(source).stem.replace(':', '-')}.webm"
+    return f"{Path(source).stem.replace(':', '-')}{COPY}.webm"
 
 
 def recording_path(target: Path, source: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Literal
 
 from mien.errors import UsageError
@@ -123,8 +124,8 @@ def adjust(recipe: Recipe, **changes: Any) -> Recipe:
     """`recipe` with the given fields changed; those that are None stay. Raises UsageError for senseless values."""
     adjusted = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
     for name in ("epochs", "batch_size", "rate"):
-        if getattr(adjusted, name) <= 0:
-            raise UsageError(f"--{name} {getattr(adjusted, name)}: must be greater than 0")
+        if not 0 < getattr(adjusted, name) < inf:
+            raise UsageError(f"--{name} {getattr(adjusted, name)}: must be a number greater than 0")
     return adjusted
 
 

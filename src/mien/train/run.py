@@ -24,6 +24,7 @@ import torch
 from mien import __version__, atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
 from mien.data.dataset import Dataset, Split
+from mien.data.kaggle import is_kaggle
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
 from mien.errors import DataError, MienError, TrainingError, UsageError
@@ -306,7 +307,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 def _same_data(folder: Path, path: str, votes: Path | None, digests: dict[str, str]) -> Split:
     """The data at `path`; raises DataError unless they are those that `folder` was started with."""
-    if not Path(path).exists():
+    if not is_kaggle(path) and not Path(path).exists():
         raise DataError(
             f"{path}: the data of {folder} are gone; put them back, or resume in the folder that this path counts from"
         )

@@ -6,9 +6,11 @@ its augmentation and its dropout from (seed, epoch) alone.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
 from mien.errors import TrainingError, UsageError
@@ -146,6 +148,40 @@ def _tilted(frequency: np.ndarray, power: float) -> tuple[float, ...]:
     return tuple((raised / raised.sum()).tolist()) if frequency.all() else ()
 
 
+class _RunningMean:
+    """A second network: the mean of the first one's weights and statistics over its updates, the latest counting most.
+
+    torch's `AveragedModel` computes the same, but waits for the device at every update.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = deepcopy(network)
+        pairs = list(zip(_numbers(self.network), _numbers(network), strict=True))
+        self._smooth = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._move = get_ema_multi_avg_fn(decay)
+        self._begun = False
+
+    def update(self) -> None:
+        """Take in the network as it is now; the first time, as the mean itself."""
+        for mean, latest in self._counts if self._begun else [*self._counts, *self._smooth]:
+            mean.copy_(latest)
+        if self._begun:
+            means, latest = map(list, zip(*self._smooth, strict=True))
+            self._move(means, latest, 0)
+        self._begun = True
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a mean that was begun before."""
+        self.network.load_state_dict(tensors)
+        self._begun = True
+
+
+def _numbers(network: nn.Module) -> list[Tensor]:
+    """All that a network learned or counted, in place."""
+    return [tensor.detach() for tensor in (*network.parameters(), *network.buffers())]
+
+
 class _Run:
     """One training run under way."""
 
@@ -166,7 +202,7 @@ class _Run:
         self.network = begin(recipe.network, train.classes, init).to(device)
         if device.type == "cpu":
             fuse(self.network)
-        self.average = _running_mean(self.network, recipe.average) if recipe.average else None
+        self.average = _RunningMean(self.network, recipe.average) if recipe.average else None
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
@@ -200,6 +236,11 @@ class _Run:
         """Train one epoch more."""
         before = state.history if state else ()
         epoch = self._epoch(len(before) + 1)
+        if not math.isfinite(epoch.loss + epoch.val_loss):
+            raise TrainingError(
+                f"in epoch {epoch.epoch} the loss is no number any more: training has diverged; give a smaller --rate "
+                f"than {self.recipe.rate:g}"
+            )
         ended = self._end(epoch)
         history = (*before, epoch)
         kept = kept_epoch(history, self.recipe.keep)
@@ -217,7 +258,7 @@ class _Run:
         return "finished" if epoch.epoch >= self.recipe.epochs else ""
 
     def _tensors(self) -> dict[str, Tensor]:
-        average = {} if self.average is None else self.average.state_dict()
+        average = {} if self.average is None else self.average.network.state_dict()
         return {
             **copies("network", self.network.state_dict()),
             **copies("average", average),
@@ -227,7 +268,7 @@ class _Run:
     def _restore(self, state: State) -> None:
         self.network.load_state_dict(named("network", state.tensors))
         if self.average is not None:
-            self.average.load_state_dict(named("average", state.tensors))
+            self.average.restore(named("average", state.tensors))
         restore_optimizer(self.optimizer, named("optimizer", state.tensors), state.settings)
         self.schedule.restore(state.schedule)
 
@@ -273,7 +314,7 @@ class _Run:
         losses.mean().backward()
         self.optimizer.step()
         if self.average is not None:
-            self.average.update_parameters(self.network)
+            self.average.update()
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
 
     def _taught(self, faces: Tensor, targets: Tensor) -> Tensor:
@@ -312,7 +353,7 @@ class _Run:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
 
     def _kept(self) -> nn.Module:
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else self.average.network
 
     def _snapshot(self) -> Model:
         network = build(self.recipe.network, len(self.classes))
@@ -360,7 +401,3 @@ def _optimizer(network: nn.Module, recipe: Recipe, *, fused: bool) -> torch.opti
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.rate, momentum=0.9, nesterov=True, fused=fused)
     return torch.optim.Adam(groups, recipe.rate, fused=fused)
-
-
-def _running_mean(network: nn.Module, decay: float) -> AveragedModel:
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
