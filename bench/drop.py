@@ -23,7 +23,7 @@ from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
 from mien.models.model import predict_proba
 from mien.train import find_recipe, train
-from mien.train.recipes import Recipe, adjust
+from mien.train.recipes import Recipe, with_changes
 
 STEPS = (
     ("all of Training", ()),
@@ -46,7 +46,7 @@ def main() -> None:
     voted, _ = join_split(options.votes, split)
     rulers = Ruler("FER-2013's labels", split.val), Ruler("FER+'s majority", with_majority(voted.part("val")))
     # The last epoch's model is kept: the faces that choose an epoch cannot also score it.
-    recipe = replace(adjust(find_recipe(options.recipe), epochs=options.epochs), keep="last")
+    recipe = replace(with_changes(find_recipe(options.recipe), epochs=options.epochs), keep="last")
     reasons = read_reasons(options.drop)
     kept = [split.train.subset(staying(split.train, reasons, dropped)) for _, dropped in STEPS]
     if len(kept[-1]) == len(split.train):

@@ -2,7 +2,7 @@
 
     python bench/nobody.py FOLDER [FOLDER ...]
 
-Each find is printed with its score and its box; the last line counts. Wallpapers will do: RECORDS.md names those used.
+Each find is printed with its score and its box; the last line counts. Wallpapers will do.
 """
 
 from __future__ import annotations

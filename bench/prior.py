@@ -10,7 +10,6 @@ validation part, against the majority of votes; without --votes against the give
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,9 @@ def main() -> None:
     """Ask the model once, print the table."""
     from mien.data.sources import open_data
     from mien.data.votes import join_split, with_majority
-    from mien.evaluate.calibration import softmax
     from mien.evaluate.metrics import score
     from mien.models.files import read_model
-    from mien.models.model import predict_proba
+    from mien.models.model import logits, softmax
     from mien.train.recipes import find_recipe
 
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -36,7 +34,7 @@ def main() -> None:
     model, split = read_model(args.model), open_data(args.data)
     faces = with_majority(join_split(args.votes, split)[0].val if args.votes else split.val)
     taken = find_recipe(model.notes["recipe"]).adjust
-    answers = np.log(predict_proba(replace(model, temperature=1.0), faces.images).astype(np.float64))
+    answers = logits(model, faces.images)
     frequency = np.log(model.prior) / (1 - taken)
     print(f"n = {len(faces):,}\n\n| share taken out | accuracy | macro F1 | recall of disgust, fear |")
     print("| --- | ---: | ---: | ---: |")

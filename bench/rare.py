@@ -25,7 +25,7 @@ from mien.data.votes import join_split, with_majority
 from mien.evaluate.metrics import Scores, score
 from mien.models.model import predict_proba
 from mien.train import find_recipe, train
-from mien.train.recipes import adjust
+from mien.train.recipes import with_changes
 
 RARE = ("disgust", "fear")
 
@@ -81,7 +81,7 @@ def main() -> None:
     labels = np.array([given[path] for path in voted.train.paths])
     val = with_majority(voted.val)
     # The last epoch's model is kept: the faces that choose an epoch cannot also score it.
-    recipe = replace(adjust(find_recipe(options.recipe), epochs=options.epochs), keep="last")
+    recipe = replace(with_changes(find_recipe(options.recipe), epochs=options.epochs), keep="last")
     print(f"Recipe '{recipe.name}', {recipe.epochs} epochs, {options.seeds} seeds; n = {len(val):,}.\n")
     print("| way | agreement | macro F1 | recall of disgust, fear |\n| --- | ---: | ---: | ---: |")
     for way in WAYS:

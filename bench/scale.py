@@ -29,13 +29,13 @@ def measure_once(archive: Path) -> dict[str, float]:
     """Load and train in this process."""
     from mien.data.sources import open_data
     from mien.train import find_recipe, train
-    from mien.train.recipes import adjust
+    from mien.train.recipes import with_changes
 
     start = time.perf_counter()
     split = open_data(archive)
     loaded = time.perf_counter() - start
     faces = sum(map(len, split.parts().values()))
-    history = train(adjust(find_recipe("classic"), epochs=1), split.train, split.val, 0, "cpu").history
+    history = train(with_changes(find_recipe("classic"), epochs=1), split.train, split.val, 0, "cpu").history
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "faces": faces,

@@ -81,9 +81,9 @@ def main() -> None:
     flags.add_argument("--inner", type=Path, help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.inner:
-        from mien.train.recipes import adjust, find_recipe
+        from mien.train.recipes import find_recipe, with_changes
 
-        recipe = adjust(find_recipe(args.recipe), epochs=args.epochs, network=args.network)
+        recipe = with_changes(find_recipe(args.recipe), epochs=args.epochs, network=args.network)
         train_once(args.data, recipe, args.seed, args.inner)
         return
     check_archive(args.data)

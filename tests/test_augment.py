@@ -75,18 +75,6 @@ def test_the_generator_decides() -> None:
     assert not torch.equal(augment(FACES, generator(1)), augment(FACES, generator(2)))
 
 
-def test_a_share_of_the_faces_loses_a_rectangle() -> None:
-    white = torch.full((2000, 1, 48, 48), 2.0)
-    erased = Augment(rotation=0, zoom=0, shear=0, flip=False, brightness=(1, 1), erase=0.5)(white / 2, generator())
-    lost = (erased != 1)[:, 0]
-    assert lost.any((1, 2)).float().mean() == pytest.approx(0.5, abs=0.04)
-    assert lost.any(1).sum(1).max() <= 24
-    assert lost.any(2).sum(1).max() <= 24
-    for face, hole in zip(erased[:50, 0], lost[:50], strict=True):
-        assert (face[hole] == face[hole][:1]).all(), "one gray"
-        assert torch.equal(hole, hole.any(1)[:, None] & hole.any(0)), "a rectangle"
-
-
 def test_faces_and_answers_are_mixed_alike() -> None:
     shares = torch.eye(5)
     faces, answers = mix(FACES, shares, 0.4, generator())

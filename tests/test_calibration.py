@@ -9,9 +9,9 @@ from conftest import FACES, lively
 
 from mien.cli import main
 from mien.data.dataset import Dataset
-from mien.evaluate.calibration import calibrate, fit_temperature, softmax
+from mien.evaluate.calibration import calibrate, fit_temperature
 from mien.models.files import read_model, write_model
-from mien.models.model import predict_proba
+from mien.models.model import predict_proba, softmax
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import random_faces
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mien.data.dataset import Dataset, Split
 from mien.errors import DataError, ModelError, TrainingError, UsageError
@@ -17,7 +18,7 @@ from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build, pick_device, torch_network
 from mien.train import trainer
-from mien.train.recipes import LADDER, RECIPES, Recipe, adjust, find_recipe
+from mien.train.recipes import LADDER, RECIPES, Recipe, find_recipe, with_changes
 from mien.train.run import Start, free_folder, read_history, resume_run, train_run
 from mien.train.state import State
 from mien.train.trainer import Listener, TrainResult, class_weights, train
@@ -57,13 +58,41 @@ def test_same_seed_same_weights_bit_for_bit() -> None:
         {"smoothing": 0.1},
         {"balance": "sqrt"},
         {"mixup": 0.3},
-        {"augment": replace(SHORT.augment, erase=1.0)},
+        {"adjust": 0.25},
+        {"l2": 0.1},
+        {"rate": 0.002},
+        {"batch_size": 24},
+        {"augment": replace(SHORT.augment, rotation=90.0)},
     ],
     ids=str,
 )
 def test_every_setting_takes_part(change: dict[str, Any]) -> None:
     """A setting that is read nowhere would leave the weights as they are without it."""
     assert not same_weights(run(replace(SHORT, **change)).model, run().model)
+
+
+class _Reads(TorchDispatchMode):
+    """Counts the numbers that Python asks for, each of which a GPU would have to be waited for."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_update_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "fuse", lambda network: None)  # what a CPU alone has
+    recipe = replace(find_recipe("tiny"), mixup=0.3, smoothing=0.1, batch_size=32)
+    faces = random_faces(32, CLASSES)
+    learner = trainer._Run(recipe, faces, faces, 0, torch.device("cpu"), Listener(), [run().model], None)
+    order, generator = learner._draws(1)
+    batch = learner.train
+    with _Reads() as reads:
+        for _ in range(3):
+            varied = recipe.augment(batch.faces[order].float() / 255, generator)
+            learner._step(varied, batch.labels[order], batch.targets[order], generator)
+    assert reads.count == 0
 
 
 def test_a_training_that_diverges_ends_with_a_word(tmp_path: Path) -> None:
@@ -94,7 +123,7 @@ def test_the_running_mean_is_that_of_torch() -> None:
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_a_senseless_rate_is_refused(value: float) -> None:
     with pytest.raises(UsageError, match="must be a number greater than 0"):
-        adjust(SHORT, rate=value)
+        with_changes(SHORT, rate=value)
 
 
 def test_it_learns_what_is_easy() -> None:
@@ -210,7 +239,7 @@ def test_bad_settings_are_named() -> None:
     with pytest.raises(UsageError, match="unknown recipe 'clasic'; there are classic"):
         find_recipe("clasic")
     with pytest.raises(UsageError, match="--epochs 0: must be a number greater than 0"):
-        adjust(SHORT, epochs=0)
+        with_changes(SHORT, epochs=0)
     with pytest.raises(UsageError, match="device 'gpu9'"):
         pick_device("gpu9")
 

@@ -163,7 +163,7 @@ def train(
         save_as: also write the model to this file (.safetensors, .onnx, .keras or .h5).
         resume: run folder of a training that was stopped or killed: go on with it, without any other flag.
     """
-    from mien.train.recipes import adjust, find_recipe
+    from mien.train.recipes import find_recipe, with_changes
     from mien.train.run import Start, free_folder, train_run
 
     if resume:
@@ -171,7 +171,7 @@ def train(
         return
     if not data:
         raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
-    chosen = adjust(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
+    chosen = with_changes(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
     _check_seed(seed)
     if save_as:
         _check_target(save_as, chosen.network)

@@ -12,7 +12,7 @@ from mien.data.dataset import Dataset
 from mien.data.votes import with_majority
 from mien.evaluate.reliability import calibration_error
 from mien.models.files import check_classes
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model, logits, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,20 +41,20 @@ def calibrate(model: Model, faces: Dataset, *, name: str, data: str, seed: int =
     """
     check_classes(model, faces.classes, name, data)
     faces = with_majority(faces)
-    logits = np.log(np.maximum(predict_proba(replace(model, temperature=1.0), faces.images), 1e-30, dtype=np.float64))
+    answers = logits(model, faces.images)
     halves = np.array_split(np.random.default_rng(seed).permutation(len(faces)), 2)
-    crossed = np.empty_like(logits)
+    crossed = np.empty_like(answers)
     for here, there in (halves, halves[::-1]):
-        crossed[here] = softmax(logits[here] / fit_temperature(logits[there], faces.labels[there]))
+        crossed[here] = softmax(answers[here] / fit_temperature(answers[there], faces.labels[there]))
     return Calibration(
-        model=replace(model, temperature=fit_temperature(logits, faces.labels)),
+        model=replace(model, temperature=fit_temperature(answers, faces.labels)),
         n=len(faces),
-        error_before=calibration_error(softmax(logits / model.temperature), faces.labels),
+        error_before=calibration_error(softmax(answers / model.temperature), faces.labels),
         error_after=calibration_error(crossed, faces.labels),
     )
 
 
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """The temperature at which labels [N] are most likely under logits [N, K]; between 0.05 and 20."""
     rows = np.arange(len(labels))
 
@@ -63,9 +63,3 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> 
         return float(-np.log(np.maximum(chosen, 1e-30)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method="bounded").x))
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Probabilities [N, K] of logits [N, K]."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)

@@ -114,13 +114,23 @@ def predict_proba(
     prior: "natural" where expressions are as frequent as in training, "uniform" where each is as likely as any other
     (Menon et al. 2021, arXiv:2007.07314). Raises ModelError where the model does not know how frequent they were.
     """
+    answers = logits(model, images, device)
+    return softmax(answers / model.temperature - _taken_for_granted(model, prior)).astype(np.float32)
+
+
+def logits(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float64]:
+    """What the network gives before any temperature, [N, K], of gray faces uint8 [N, S, S]."""
     batches = [images[start : start + _BATCH] for start in range(0, max(len(images), 1), _BATCH)]
-    logits = np.concatenate([model.network.logits(model.preprocess.scale(batch), device) for batch in batches])
-    if not np.isfinite(logits).all():
+    answers = np.concatenate([model.network.logits(model.preprocess.scale(batch), device) for batch in batches])
+    if not np.isfinite(answers).all():
         raise ModelError("the model answers with numbers that are infinite or none; its weights are of no use")
-    tempered = logits.astype(np.float64) / model.temperature - _taken_for_granted(model, prior)
-    powers = np.exp(tempered - tempered.max(1, keepdims=True))
-    return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
+    return answers.astype(np.float64)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities [N, K] of logits [N, K]."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def _taken_for_granted(model: Model, prior: Prior) -> NDArray[np.float64]:

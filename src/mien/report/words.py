@@ -100,7 +100,6 @@ def variations(augment: Augment) -> str:
         f"shift ±{augment.shift:.0%}" if augment.shift else "",
         "mirrored or not" if augment.flip else "",
         f"brightness {low:.0%} to {high:.0%}" if (low, high) != (1, 1) else "",
-        f"a rectangle erased in {augment.erase:.0%} of the faces" if augment.erase else "",
     ]
     return ", ".join(part for part in parts if part).replace("%", " %") or "nothing is varied"
 

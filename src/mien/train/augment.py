@@ -22,8 +22,7 @@ class Augment:
 
     rotation: +- degrees. zoom: scale factor 1 +- zoom, one for both axes. shear: x' = x + s y with s within +-
     shear. shift: +- share of the width, and of the height. flip: whether half of the faces are mirrored.
-    brightness: factors (low, high). erase: share of the faces that get a rectangle of one gray, each side 0.15 to 0.5
-    of the face's (arXiv:1708.04896). Borders are reflected.
+    brightness: factors (low, high). Borders are reflected.
     """
 
     rotation: float = 15.0
@@ -32,7 +31,6 @@ class Augment:
     shift: float = 0.0
     flip: bool = True
     brightness: tuple[float, float] = (0.7, 1.3)
-    erase: float = 0.0
 
     def __call__(self, faces: Tensor, generator: Generator) -> Tensor:
         """Varied faces [B, 1, H, W] in [0, 1] of faces of the same shape; `generator` lives on their device."""
@@ -40,8 +38,7 @@ class Augment:
         maps = self.maps(count, faces.device, generator)
         low, high = self.brightness
         factor = _uniform(count, low, high, faces.device, generator)
-        varied = (warp(faces, maps) * factor[:, None, None, None]).clamp_(0, 1)
-        return _erase(varied, self.erase, generator) if self.erase else varied
+        return (warp(faces, maps) * factor[:, None, None, None]).clamp_(0, 1)
 
     def maps(self, count: int, device: torch.device, generator: Generator) -> Tensor:
         """Affine maps [B, 2, 3] from places in the varied face to places in the face as it was (-1 to 1)."""
@@ -78,22 +75,6 @@ def mix(faces: Tensor, shares: Tensor, most: float, generator: Generator) -> tup
     others = torch.randperm(len(faces), device=faces.device, generator=generator)
     mixed = torch.lerp(faces, faces[others], added[:, None, None, None])
     return mixed, torch.lerp(shares, shares[others], added[:, None])
-
-
-def _erase(faces: Tensor, share: float, generator: Generator) -> Tensor:
-    """Faces [B, 1, H, W], a `share` of them with a rectangle of one gray; it may reach over the border."""
-    count, device = len(faces), faces.device
-    chosen = _uniform(count, 0, 1, device, generator) < share
-    gray = _uniform(count, 0, 1, device, generator)
-
-    def span(size: int) -> Tensor:
-        middle, half = _uniform(count, 0, 1, device, generator), _uniform(count, 0.075, 0.25, device, generator)
-        places = (torch.arange(size, device=device) + 0.5) / size
-        return (places - middle[:, None]).abs() < half[:, None]
-
-    rows, columns = span(faces.shape[2]), span(faces.shape[3])
-    erased = chosen[:, None, None] & rows[:, :, None] & columns[:, None, :]
-    return torch.where(erased[:, None], gray[:, None, None, None], faces)
 
 
 def _uniform(count: int, low: float, high: float, device: torch.device, generator: Generator) -> Tensor:

@@ -113,6 +113,17 @@ _SINGLE = (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013)
 RECIPES = {recipe.name: recipe for recipe in _SINGLE} | _climb()
 
 
+_ABOUT = {
+    "classic": "the tutorial's recipe",
+    "ladder-0": "the tutorial's recipe",
+    "modern": f"the top of the ladder, ladder-{len(LADDER)}",
+    "speedrun": "a small network and two epochs: past the tutorial's accuracy in seconds",
+    "base": "the model of that name that comes with Mien; on --labels votes",
+    "tiny": "the model of that name that comes with Mien; on --labels votes, with --teacher base",
+    "base-fer2013": "the model of that name that comes with Mien; on FER-2013's own labels",
+}
+
+
 def find_recipe(name: str) -> Recipe:
     """The recipe called `name`; raises UsageError listing those there are."""
     if name not in RECIPES:
@@ -120,13 +131,13 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def adjust(recipe: Recipe, **changes: Any) -> Recipe:
+def with_changes(recipe: Recipe, **changes: Any) -> Recipe:
     """`recipe` with the given fields changed; those that are None stay. Raises UsageError for senseless values."""
-    adjusted = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+    changed = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
     for name in ("epochs", "batch_size", "rate"):
-        if not 0 < getattr(adjusted, name) < inf:
-            raise UsageError(f"--{name} {getattr(adjusted, name)}: must be a number greater than 0")
-    return adjusted
+        if not 0 < getattr(changed, name) < inf:
+            raise UsageError(f"--{name} {getattr(changed, name)}: must be a number greater than 0")
+    return changed
 
 
 def restore_recipe(fields: Mapping[str, Any]) -> Recipe:
@@ -139,17 +150,7 @@ def restore_recipe(fields: Mapping[str, Any]) -> Recipe:
 
 def explain_recipe(name: str) -> str:
     """What a recipe is, in one line."""
-    if name in ("classic", "ladder-0"):
-        return "the tutorial's recipe"
-    if name == "speedrun":
-        return "a small network and two epochs: past the tutorial's accuracy in seconds"
-    if name == "base":
-        return "the model of that name that comes with Mien; on --labels votes"
-    if name == "tiny":
-        return "the model of that name that comes with Mien; on --labels votes, with --teacher base"
-    if name == "base-fer2013":
-        return "the model of that name that comes with Mien; on FER-2013's own labels"
-    if name == "modern":
-        return f"the top of the ladder, ladder-{len(LADDER)}"
+    if name in _ABOUT:
+        return _ABOUT[name]
     number = int(name.removeprefix("ladder-"))
     return f"ladder-{number - 1}, with {LADDER[number - 1][0]}"

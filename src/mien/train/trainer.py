@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
@@ -375,7 +375,7 @@ class _Run:
 
 def _shares(targets: Tensor, classes: int) -> Tensor:
     """What to answer as float32 [B, K], of shares or of labels [B]."""
-    return targets if targets.is_floating_point() else one_hot(targets, classes).float()
+    return targets if targets.is_floating_point() else torch.eye(classes, device=targets.device)[targets]
 
 
 def _same_for_all(probabilities: Tensor) -> bool:
