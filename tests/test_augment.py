@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mien.train.augment import Augment, mix, warp
+from mien.train.augment import Augment, warp
 
 FACES = torch.rand(5, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 STILL = Augment(rotation=0, zoom=0, shear=0, flip=False, brightness=(1, 1))
@@ -73,11 +73,3 @@ def test_the_generator_decides() -> None:
     augment = Augment()
     assert torch.equal(augment(FACES, generator(1)), augment(FACES, generator(1)))
     assert not torch.equal(augment(FACES, generator(1)), augment(FACES, generator(2)))
-
-
-def test_faces_and_answers_are_mixed_alike() -> None:
-    shares = torch.eye(5)
-    faces, answers = mix(FACES, shares, 0.4, generator())
-    assert torch.allclose(faces.flatten(1), answers @ FACES.flatten(1), atol=1e-5)
-    assert torch.allclose(answers.sum(1), torch.ones(5))
-    assert (answers.diagonal() >= 0.6).all()

@@ -57,7 +57,6 @@ def test_same_seed_same_weights_bit_for_bit() -> None:
         {"average": 0.9},
         {"smoothing": 0.1},
         {"balance": "sqrt"},
-        {"mixup": 0.3},
         {"adjust": 0.25},
         {"l2": 0.1},
         {"rate": 0.002},
@@ -83,7 +82,7 @@ class _Reads(TorchDispatchMode):
 
 def test_an_update_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "fuse", lambda network: None)  # what a CPU alone has
-    recipe = replace(find_recipe("tiny"), mixup=0.3, smoothing=0.1, batch_size=32)
+    recipe = replace(find_recipe("tiny"), smoothing=0.1, batch_size=32)
     faces = random_faces(32, CLASSES)
     learner = trainer._Run(recipe, faces, faces, 0, torch.device("cpu"), Listener(), [run().model], None)
     order, generator = learner._draws(1)
@@ -91,7 +90,7 @@ def test_an_update_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) 
     with _Reads() as reads:
         for _ in range(3):
             varied = recipe.augment(batch.faces[order].float() / 255, generator)
-            learner._step(varied, batch.labels[order], batch.targets[order], generator)
+            learner._step(varied, batch.labels[order], batch.targets[order])
     assert reads.count == 0
 
 

@@ -61,7 +61,6 @@ _RECIPE_NAMES = {
     "l2": "L2 penalty",
     "smoothing": "label smoothing",
     "adjust": "share of ln(frequency of the class) in the loss alone",
-    "mixup": "share of another face mixed in, at most",
     "average": "running mean of the weights, decay",
     "keep": "epoch that is kept",
     "augment": "augmentation",

@@ -69,13 +69,5 @@ def warp(faces: Tensor, maps: Tensor) -> Tensor:
     return grid_sample(faces, grid, padding_mode="reflection", align_corners=False)
 
 
-def mix(faces: Tensor, shares: Tensor, most: float, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Faces [B, 1, H, W] and shares [B, K], each mixed with up to `most` of those of another face of the batch."""
-    added = _uniform(len(faces), 0, most, faces.device, generator)
-    others = torch.randperm(len(faces), device=faces.device, generator=generator)
-    mixed = torch.lerp(faces, faces[others], added[:, None, None, None])
-    return mixed, torch.lerp(shares, shares[others], added[:, None])
-
-
 def _uniform(count: int, low: float, high: float, device: torch.device, generator: Generator) -> Tensor:
     return torch.rand(count, device=device, generator=generator) * (high - low) + low

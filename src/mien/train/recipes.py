@@ -28,8 +28,7 @@ class Recipe:
     schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
     "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
     adjust: how much of ln(frequency of the class) the loss adds to the logits, so that the answers owe the less to it
-    (logit adjustment, arXiv:2007.07314). mixup: up to this share of a face, and of what to answer, is another face's of
-    the batch (arXiv:1710.09412). average: decay a step of the running mean of the weights, 0 for none; the
+    (logit adjustment, arXiv:2007.07314). average: decay a step of the running mean of the weights, 0 for none; the
     mean is what is validated and kept. keep: the model of the "lowest" validation loss, or that of the "last" epoch:
     then nothing is chosen, and the validation figures are no luckier than the model.
     """
@@ -45,7 +44,6 @@ class Recipe:
     schedule: Literal["plateau", "onecycle"] = "plateau"
     smoothing: float = 0.0
     adjust: float = 0.0
-    mixup: float = 0.0
     average: float = 0.0
     keep: Keep = "lowest"
     augment: Augment = field(default_factory=Augment)

@@ -25,7 +25,6 @@ from mien.errors import TrainingError, UsageError
 from mien.models.model import Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
-from mien.train.augment import mix
 from mien.train.others import Teacher, begin, check_models
 from mien.train.recipes import Balance, Recipe
 from mien.train.schedule import make_schedule
@@ -289,7 +288,7 @@ class _Run:
         seen, told = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
             faces = self.recipe.augment(self.train.faces[batch].float() / 255, generator)
-            total += self._step(faces, self.train.labels[batch], self.train.targets[batch], generator)
+            total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
             seen += len(batch)
             if time.perf_counter() - told > _REPORT_EVERY:
                 self._tell(number, seen, total)
@@ -298,11 +297,9 @@ class _Run:
         loss, accuracy = (total / seen).tolist()
         return loss, accuracy
 
-    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         """One update; returns [sum of losses, number of right answers]."""
         self.schedule.start_step()
-        if self.recipe.mixup:
-            faces, targets = mix(faces, _shares(targets, len(self.classes)), self.recipe.mixup, generator)
         if self.teachers:
             targets = self._taught(faces, targets)
         with self._precision():
