@@ -544,6 +544,7 @@ def demo(out: Path | None = None, count: int = 2000, epochs: int = 10, seed: int
 
     folder = out or free_folder(RUNS / "demo")
     faces, data = folder / "drawn", folder / "data"
+    _check_seed(seed)
     _say(f"drawing {count:,} faces")
     write_drawn(faces, count, seed)
     here, model = f"--data {_quoted(data)} --out {_quoted(folder)}", f"--model {_quoted(folder)}"
@@ -804,7 +805,7 @@ def _predict_photos(
     photos: list[str], predictor: Predictor, copies: dict[str, Path], csv: Path | None, *, json: bool
 ) -> list[str]:
     """Tell and write the answers for photos; returns what went wrong, a line a photo."""
-    from mien.predict.photos import csv_text, face_lines, name_width, write_annotated
+    from mien.predict.photos import csv_text, face_lines, name_width
 
     answered: list[Prediction] = []
     failed: list[str] = []
@@ -820,14 +821,22 @@ def _predict_photos(
             if not prediction.faces:
                 _say(f"{prediction.source}: no face found")
             if copies:
-                try:
-                    write_annotated(prediction, copies[prediction.source])
-                except DataError as error:
-                    failed.append(str(error))
+                failed += _copy_photo(prediction, copies[prediction.source])
     finally:
         if csv:
             atomic.write_text(csv, csv_text(answered, predictor.classes))
     return failed
+
+
+def _copy_photo(prediction: Prediction, target: Path) -> list[str]:
+    """Write a photo's annotated copy; returns what went wrong."""
+    from mien.predict.photos import write_annotated
+
+    try:
+        write_annotated(prediction, target)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _print_lines(lines: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import IO
@@ -47,11 +47,6 @@ def is_visible(name: str) -> bool:
     """Whether no part of the name is hidden (`.git`, `.DS_Store`) or macOS's by-product (`__MACOSX`)."""
     parts = [part for part in name.split("/") if part not in ("", ".", "..")]
     return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
-
-
-def is_image(name: str) -> bool:
-    """Whether a name is that of an image to use."""
-    return name.lower().endswith(_SUFFIXES) and is_visible(name)
 
 
 def is_picture(name: str) -> bool:
@@ -151,20 +146,19 @@ class _Quiet:
     """
 
     def __init__(self) -> None:
-        self._lock, self._readers, self._filters = Lock(), 0, warnings.catch_warnings(action="ignore")
+        self._lock, self._readers, self._silence = Lock(), 0, ExitStack()
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._readers:
-                self._filters = warnings.catch_warnings(action="ignore")
-                self._filters.__enter__()
+                self._silence.enter_context(warnings.catch_warnings(action="ignore"))
             self._readers += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._readers -= 1
             if not self._readers:
-                self._filters.__exit__(None, None, None)
+                self._silence.close()
 
 
 _QUIET = _Quiet()

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from mien.data.stores import MOST_FILES, MOST_IMAGE_BYTES, Reader, leads_out
 from mien.errors import DataError
-from mien.pictures import is_image
+from mien.pictures import is_picture
 
 _MOST_MEMBER_BYTES = 1 << 30  # fer2013.csv has 300 MB
 _MOST_BYTES = 32 << 30
@@ -117,6 +117,6 @@ def _fault(member: zipfile.ZipInfo) -> str:
         return "is encrypted; unpack the archive with its password and give the folder"
     if member.compress_type not in _COMPRESSIONS:
         return f"is compressed by method {member.compress_type}; pack the archive with the usual one (deflate)"
-    if member.file_size > (MOST_IMAGE_BYTES if is_image(member.filename) else _MOST_MEMBER_BYTES):
+    if member.file_size > (MOST_IMAGE_BYTES if is_picture(member.filename) else _MOST_MEMBER_BYTES):
         return f"would unpack to {member.file_size >> 20:,} MB; no data set of faces needs that"
     return ""

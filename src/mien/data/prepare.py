@@ -189,9 +189,12 @@ def _swapped(out: Path, new: Path, retired: Path) -> Iterator[None]:
 
 def _complete(rows: Sequence[Row], source: Source, out: Path, overwrite: bool, wrap: Wrap) -> bool:
     """Copy again what is gone from a prepared folder, and with `overwrite` what was changed there."""
-    gone = [row for row in rows if not (out / row.path).is_file()]
-    there = [row for row in rows if (out / row.path).is_file()]
-    changed = [row for row in there if hashlib.sha256((out / row.path).read_bytes()).hexdigest() != row.sha256]
+    gone, changed = [], []
+    for row in rows:
+        if not (out / row.path).is_file():
+            gone.append(row)
+        elif hashlib.sha256((out / row.path).read_bytes()).hexdigest() != row.sha256:
+            changed.append(row)
     if changed and not overwrite:
         raise UsageError(
             f"{out / changed[0].path}: changed since it was prepared, as {len(changed):,} of {len(rows):,} images "

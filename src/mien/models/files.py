@@ -95,7 +95,7 @@ def model_name(path: Path) -> str:
 
 def check_writable(path: Path) -> None:
     """Raise UsageError unless a model file may be called `path`, and what writes it is installed."""
-    if _format(path).remedy == _RESAVE and find_spec("keras") is None:
+    if _format(path).module.startswith("keras") and find_spec("keras") is None:
         raise UsageError(f"{path}: writing Keras files needs Keras: pip install 'mien[keras]'")
 
 

@@ -95,9 +95,10 @@ def train(
     Losses and accuracies are of the network at work, in bfloat16 where the device multiplies it.
 
     With `start`, a state that the same call once told its listener, training goes on from there and ends as it
-    would have ended then. Ctrl-C ends training after the first epoch with the model kept so far. Raises
-    TrainingError where the network gives the same answer for every face, UsageError for an unknown device or network,
-    ModelError where a teacher cannot teach these classes, or `init` is another network than the recipe's.
+    would have ended then (on a CPU to the bit). Ctrl-C ends training after the first epoch with the model kept so far.
+    Raises TrainingError where the network gives the same answer for every face or the loss is no number, UsageError for
+    an unknown device or network, ModelError where a teacher cannot teach these classes, or `init` is another network
+    than the recipe's.
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
