@@ -81,8 +81,9 @@ def test_every_file_a_document_links_to_is_there() -> None:
             assert (ROOT / link).exists(), f"{name} links to {link}"
 
 
-def test_the_notebook_runs(tmp_path: Path) -> None:
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Less of the same: fewer drawn faces, fewer epochs."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the notebook puts what it makes
     text = (ROOT / "notebooks/training.ipynb").read_text(encoding="utf-8")
     for whole, part in (("count=2000", "count=300"), ("epochs=10", "epochs=2")):
         assert whole in text
