@@ -805,7 +805,7 @@ def _predict_photos(
     photos: list[str], predictor: Predictor, copies: dict[str, Path], csv: Path | None, *, json: bool
 ) -> list[str]:
     """Tell and write the answers for photos; returns what went wrong, a line a photo."""
-    from mien.predict.photos import csv_text, face_lines, name_width
+    from mien.predict.photos import face_lines, faces_csv, name_width
 
     answered: list[Prediction] = []
     failed: list[str] = []
@@ -824,7 +824,7 @@ def _predict_photos(
                 failed += _copy_photo(prediction, copies[prediction.source])
     finally:
         if csv:
-            atomic.write_text(csv, csv_text(answered, predictor.classes))
+            atomic.write_text(csv, faces_csv(answered, predictor.classes))
     return failed
 
 

@@ -6,11 +6,11 @@ A table with a column `path`, an image's name in the source; other columns, such
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mien.csv_text import csv_text
 from mien.data.layout import class_names
 from mien.data.sources import Source
 from mien.errors import DataError, UsageError
@@ -22,11 +22,7 @@ _WHOLE = "audit.csv"  # lists much that should stay; a part of it, under another
 
 def drop_text(reasons: Iterable[tuple[str, str]]) -> str:
     """The list of (name, reason)."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([_NAME, "reason"])
-    rows.writerows(reasons)
-    return text.getvalue()
+    return csv_text([_NAME, "reason"], reasons)
 
 
 def read_drop(path: Path) -> tuple[str, ...]:

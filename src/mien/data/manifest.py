@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mien.csv_text import csv_text
 from mien.data.dataset import PARTS
 from mien.data.stores import leads_out
 from mien.errors import DataError
@@ -43,13 +43,11 @@ _COLUMNS = tuple(field.name for field in fields(Row) if field.name != "votes")
 def manifest_text(rows: Sequence[Row], classes: Sequence[str]) -> str:
     """The manifest of `rows`."""
     voted = [VOTES + name for name in classes] if any(row.votes for row in rows) else []
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([*_COLUMNS, *voted])
+    lines = []
     for row in rows:
         shares = [f"{share:.4g}" for share in row.votes] or [""] * len(voted)
-        lines.writerow([*(getattr(row, name) for name in _COLUMNS), *shares])
-    return text.getvalue()
+        lines.append([*(getattr(row, name) for name in _COLUMNS), *shares])
+    return csv_text([*_COLUMNS, *voted], lines)
 
 
 def read_manifest(folder: Path) -> list[Row]:

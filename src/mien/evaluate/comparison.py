@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -14,6 +13,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from mien import atomic
+from mien.csv_text import csv_text
 from mien.data.dataset import Dataset
 from mien.errors import DataError
 from mien.evaluate.bootstrap import Interval, interval, macro_mean, rates, resample
@@ -168,7 +168,8 @@ def write_comparison(comparison: Comparison, folder: Path, *, faces: str, comman
     facts = comparison_facts(comparison)
     atomic.write_json(folder / COMPARISON, {"faces": faces, "command": command, **facts})
     for file, rows in ((MODELS, facts["models"]), (PAIRS, facts["pairs"])):
-        atomic.write_text(folder / file, _csv([_flat(row) for row in rows]))
+        flat = [_flat(row) for row in rows]
+        atomic.write_text(folder / file, csv_text(list(flat[0]), (row.values() for row in flat)))
 
 
 def _by_path(path: Path, rows: Iterable[dict[str, str | None]]) -> dict[str, tuple[str, str]]:
@@ -223,11 +224,3 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         ends = zip((f"{key}_low", f"{key}_high"), value, strict=True) if isinstance(value, tuple) else [(key, value)]
         flat |= {name: f"{one:.6g}" if isinstance(one, float) else one for name, one in ends}
     return flat
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    lines = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    lines.writeheader()
-    lines.writerows(rows)
-    return text.getvalue()

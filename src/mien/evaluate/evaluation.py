@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien import atomic
+from mien.csv_text import csv_text
 from mien.data.copies import shared_with
 from mien.data.dataset import Dataset
 from mien.data.votes import with_majority
@@ -221,20 +220,15 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def _predictions(evaluation: Evaluation) -> str:
     faces, classes, answers = evaluation.faces, evaluation.faces.classes, evaluation.predicted
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "label", "predicted", "confidence", *classes])
+    rows = []
     for i, path in enumerate(faces.paths):
         shares = [f"{p:.6f}" for p in evaluation.probabilities[i]]
         predicted = answers[i]
-        rows.writerow([path, classes[faces.labels[i]], classes[predicted], shares[predicted], *shares])
-    return text.getvalue()
+        rows.append([path, classes[faces.labels[i]], classes[predicted], shares[predicted], *shares])
+    return csv_text(["path", "label", "predicted", "confidence", *classes], rows)
 
 
 def _confusion(evaluation: Evaluation) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["true \\ predicted", *evaluation.faces.classes])
-    for name, counts in zip(evaluation.faces.classes, evaluation.scores.confusion.tolist(), strict=True):
-        rows.writerow([name, *counts])
-    return text.getvalue()
+    classes = evaluation.faces.classes
+    rows = ([name, *counts] for name, counts in zip(classes, evaluation.scores.confusion.tolist(), strict=True))
+    return csv_text(["true \\ predicted", *classes], rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mien.csv_text import csv_text
 from mien.data.dataset import Dataset
 from mien.evaluate.corruptions import KINDS, STRENGTHS, corrupt
 from mien.models.model import Model, Prior, predict_proba
@@ -52,9 +51,8 @@ def robustness(
 
 def robustness_text(robustness: Robustness) -> str:
     """`corruptions.csv`: a line a kind and strength, with its accuracy and that divided by the whole faces'."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["corruption", "strength", "accuracy", "relative"])
-    for (i, kind), (j, strength) in product(enumerate(KINDS), enumerate(STRENGTHS)):
-        rows.writerow([kind, strength, f"{robustness.damaged[i, j]:.6f}", f"{robustness.relative[i, j]:.6f}"])
-    return text.getvalue()
+    rows = (
+        (kind, strength, f"{robustness.damaged[i, j]:.6f}", f"{robustness.relative[i, j]:.6f}")
+        for (i, kind), (j, strength) in product(enumerate(KINDS), enumerate(STRENGTHS))
+    )
+    return csv_text(("corruption", "strength", "accuracy", "relative"), rows)

@@ -16,6 +16,7 @@ import torch
 from scipy.stats import rankdata
 from torch import nn
 
+from mien.csv_text import csv_text
 from mien.explain.heat import Method, heat_maps
 from mien.models.model import Model
 from mien.models.networks import Network, convolutions, torch_network
@@ -73,12 +74,12 @@ def sanity_csv(stages: Sequence[Stage]) -> str:
     """A line a stage: mean rank correlation, the span of the middle 80 % of the faces, and how many maps are the same
     throughout: these count as 0, and say nothing of the method.
     """
-    lines = ["shuffled_down_to,rank_correlation,low,high,empty_maps"]
+    rows = []
     for stage in stages:
         low, high = np.percentile(stage.likeness, (10, 90))
         empty = int((stage.maps == stage.maps[:, :1, :1]).all((1, 2)).sum())
-        lines.append(f"{stage.layer},{stage.likeness.mean():.4f},{low:.4f},{high:.4f},{empty}")
-    return "\n".join(lines) + "\n"
+        rows.append([stage.layer, *(f"{likeness:.4f}" for likeness in (stage.likeness.mean(), low, high)), empty])
+    return csv_text(("shuffled_down_to", "rank_correlation", "low", "high", "empty_maps"), rows)
 
 
 def _standard_ranks(maps: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien import atomic
+from mien.csv_text import csv_text
 from mien.errors import DataError, UsageError
 from mien.pictures import is_picture
 from mien.predict.annotate import annotate
@@ -111,17 +110,15 @@ def _shrunk(face: Face, scale: int) -> Face:
     return Face((x, y, width, height), points, face.emotion, face.confidence, face.probabilities, face.uncertain)
 
 
-def csv_text(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
+def faces_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
     """A line a face; columns named after the classes hold their probabilities."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *classes])
+    rows = []
     for prediction in predictions:
         for face in prediction.faces:
             shares = (f"{share:.4f}" for share in face.probabilities.values())
             answer = (face.emotion, f"{face.confidence:.4f}", str(face.uncertain).lower())
-            writer.writerow([prediction.source, *face.box, *answer, *shares])
-    return file.getvalue()
+            rows.append([prediction.source, *face.box, *answer, *shares])
+    return csv_text([*_COLUMNS, *classes], rows)
 
 
 def name_width(photos: Sequence[str]) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien import atomic
+from mien.csv_text import csv_text
 from mien.data.audit import UNDIVIDED, Audit
 from mien.data.drop import DROP, drop_text
 from mien.data.near import Near
@@ -55,9 +54,7 @@ def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
     kinds: `blank`, `plain`, `border`, `copy`, `conflict`, `near`, `suspect`, joined by `;`. group: shared by exact
     copies. near: its closest near copy; bits, likeness, mirrored: how close. suggested, score: of a suspect.
     """
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_HEAD)
+    rows = []
     suspected = {suspect.place: suspect for suspect in suspects}
     closest = _closest(seen)
     for i, name in enumerate(seen.names):
@@ -66,19 +63,17 @@ def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
         if kinds:
             label = seen.faces.classes[seen.faces.labels[i]]
             start = (name, seen.parts[i], label, ";".join(kinds), seen.groups[i])
-            rows.writerow((*start, *_near_cells(seen, i, pair), *_suspect_cells(seen, suspect)))
-    return text.getvalue()
+            rows.append((*start, *_near_cells(seen, i, pair), *_suspect_cells(seen, suspect)))
+    return csv_text(_HEAD, rows)
 
 
 def near_text(seen: Audit) -> str:
     """A table of all pairs of near copies, the closest first: names, labels, and how close (see `Near`)."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("path", "label", "near", "near_label", "bits", "likeness", "mirrored"))
+    rows = []
     for pair in seen.near:
         sides = [(seen.names[i], seen.faces.classes[seen.faces.labels[i]]) for i in (pair.first, pair.second)]
-        rows.writerow((*sides[0], *sides[1], pair.bits, f"{pair.likeness:.4f}", "yes" if pair.mirrored else "no"))
-    return text.getvalue()
+        rows.append((*sides[0], *sides[1], pair.bits, f"{pair.likeness:.4f}", "yes" if pair.mirrored else "no"))
+    return csv_text(("path", "label", "near", "near_label", "bits", "likeness", "mirrored"), rows)
 
 
 def to_drop(seen: Audit, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:

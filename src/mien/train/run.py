@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 
 from mien import __version__, atomic
+from mien.csv_text import csv_text
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
 from mien.data.dataset import Dataset, Split
 from mien.data.kaggle import is_kaggle
@@ -385,11 +385,8 @@ def _write_results(model: Model | None, history: Sequence[Epoch], out: Path) -> 
     """Write what a run is for; `model` is None where the one on disk is still the one to keep."""
     if model:
         write_model(model, out / MODEL_FILE)
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([field.name for field in fields(Epoch)])
-    lines.writerows(astuple(epoch) for epoch in history)
-    atomic.write_text(out / HISTORY, text.getvalue())
+    names = [field.name for field in fields(Epoch)]
+    atomic.write_text(out / HISTORY, csv_text(names, (astuple(epoch) for epoch in history)))
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
