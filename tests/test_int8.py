@@ -245,6 +245,12 @@ def test_omp_num_threads_holds_for_onnxruntime_too(
     assert network.session.get_session_options().intra_op_num_threads == threads
 
 
+def test_its_threads_leave_the_cores_to_others_between_faces(file: Path) -> None:
+    network: Any = read_model(file).network
+    options = network.session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_export_writes_int8(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, file = tmp_path / "model.safetensors", tmp_path / "small.onnx"
     write_model(lively(architecture="tiny"), model)

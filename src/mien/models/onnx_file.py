@@ -86,9 +86,13 @@ def write_int8(model: Model, path: Path, faces: NDArray[np.uint8]) -> None:
 
 
 def _session(data: bytes) -> onnxruntime.InferenceSession:
-    """The session of a sound file, with as many threads as OMP_NUM_THREADS says, which torch heeds as well."""
+    """The session of a sound file, with as many threads as OMP_NUM_THREADS says, which torch heeds as well.
+
+    Between faces the threads sleep: spinning, as they would, they take the cores from torch where a model teaches.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     threads = os.environ.get("OMP_NUM_THREADS", "")
     options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: one a core
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
