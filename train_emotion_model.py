@@ -2,7 +2,7 @@
 
 import sys
 
-from mien.cli import main
+from mien.cli.app import main
 
 if __name__ == "__main__":
     words = sys.argv[1:]

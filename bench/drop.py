@@ -22,8 +22,9 @@ from mien.data.dataset import Dataset
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
 from mien.models.model import predict_proba
+from mien.records.recipe import Recipe
 from mien.train import find_recipe, train
-from mien.train.recipes import Recipe, with_changes
+from mien.train.recipes import with_changes
 
 STEPS = (
     ("all of Training", ()),

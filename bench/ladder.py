@@ -20,10 +20,9 @@ from pathlib import Path
 from mien.data.copies import shared_with
 from mien.data.dataset import Split
 from mien.data.sources import open_data
+from mien.records.run import kept_epoch, read_history
 from mien.report.tables import percent
 from mien.train.recipes import LADDER, explain_recipe, find_recipe
-from mien.train.run import read_history
-from mien.train.state import kept_epoch
 
 RUNGS = [f"ladder-{number}" for number in range(len(LADDER) + 1)]
 

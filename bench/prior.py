@@ -21,7 +21,7 @@ def main() -> None:
     """Ask the model once, print the table."""
     from mien.data.sources import open_data
     from mien.data.votes import join_split, with_majority
-    from mien.evaluate.metrics import score
+    from mien.evaluate.scores import score
     from mien.models.files import read_model
     from mien.models.model import logits, softmax
     from mien.train.recipes import find_recipe

@@ -22,8 +22,9 @@ from common import say
 from mien.data.dataset import Dataset
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
-from mien.evaluate.metrics import Scores, score
+from mien.evaluate.scores import score
 from mien.models.model import predict_proba
+from mien.records.evaluation import Scores
 from mien.train import find_recipe, train
 from mien.train.recipes import with_changes
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from common import check_archive, environment, fail, say
 
 if TYPE_CHECKING:
-    from mien.train.recipes import Recipe
+    from mien.records.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from common import say
 
-from mien.data.audit import Audit, audit
+from mien.audit.findings import Audit, audit
+from mien.audit.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
 from mien.data.sources import open_source
 from mien.data.votes import read_votes
-from mien.evaluate.metrics import wilson
-from mien.evaluate.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
+from mien.evaluate.intervals import wilson
 from mien.train.state import State
 from mien.train.trainer import Listener
 

@@ -25,8 +25,9 @@ sys.path.insert(0, str(SOURCE))
 from mien import Predictor
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
-from mien.predict.video import Watched, follow, open_footage
-from mien.predict.watch import Wanted, watch
+from mien.predict.video.follow import FrameResult, follow
+from mien.predict.video.footage import open_footage
+from mien.predict.video.watch import VideoOutputs, watch
 
 RATE, WIDTH, HEIGHT, SIDE = 30, 1280, 720, 240
 ROWS = 10
@@ -73,7 +74,7 @@ def main() -> None:
         fail(f"a video of {count} frames shows nothing; give --minutes 0.1 or more")
     process, readings, faces = psutil.Process(), list[tuple[float, float]](), 0
 
-    def listen(watched: Watched) -> None:
+    def listen(watched: FrameResult) -> None:
         nonlocal faces
         faces += len(watched.faces)
         if (watched.frame.number + 1) % (count // ROWS) == 0:
@@ -84,7 +85,7 @@ def main() -> None:
         say(f"making {count:,} frames of {WIDTH} x {HEIGHT}")
         make(folder / "made.avi", count)
         say("watching them")
-        wanted = Wanted(folder / "faces.csv", folder / "annotated.webm", folder / "chart.png")
+        wanted = VideoOutputs(folder / "faces.csv", folder / "annotated.webm", folder / "chart.png")
         with open_footage(str(folder / "made.avi")) as footage:
             predictor = Predictor(given.model)
             watch(follow(footage, predictor, given.every), footage.rate, wanted, predictor.classes, listen)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mien.data.sources import open_data
-from mien.train.recipes import Recipe
-from mien.train.run import CONFIG, Start, read_history, read_start, resume_run, train_run
+from mien.records.recipe import Recipe
+from mien.records.run import CONFIG, read_history
+from mien.train.run import RunConfig, read_start, resume_run, train_run
 from mien.train.trainer import Listener
 
 RECIPE = Recipe("small", network="pooled", epochs=6, batch_size=32, rate=5e-3, balance="none", average=0.9)
@@ -23,7 +24,7 @@ def go(faces: Path, run: Path, epochs: int = RECIPE.epochs) -> None:
         resume_run(read_start(run), run, Listener())
     else:
         recipe = replace(RECIPE, epochs=epochs)
-        train_run(Start(recipe, open_data(faces), 0, "cpu", str(faces), "killable"), run, Listener())
+        train_run(RunConfig(recipe, open_data(faces), 0, "cpu", str(faces), "killable"), run, Listener())
 
 
 def killed_at(place: int, faces: Path, run: Path, epochs: int) -> None:

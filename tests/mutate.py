@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from mien.errors import ModelError
-from mien.models import hdf5
 from mien.models.files import read_model
+from mien.models.formats import hdf5
 from mien.models.model import predict_proba
 
 WATCHED = 3  # exit code where something forbidden was about to happen

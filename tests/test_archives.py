@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.sources import load, load_readable, open_source
 from mien.errors import DataError, MienError
 

@@ -15,18 +15,19 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.cli import main
-from mien.data.audit import Audit, audit, facts
+from mien.audit import suspects
+from mien.audit.findings import Audit, audit, facts
+from mien.audit.near import hashes
+from mien.audit.suspects import FOLDS, _folds, find_suspects
+from mien.audit.tables import audit_text, to_drop
+from mien.cli.app import main
 from mien.data.drop import drop_text, read_drop, without
 from mien.data.manifest import read_manifest
-from mien.data.near import hashes
-from mien.data.prepare import How, plan
+from mien.data.prepare import SplitOptions, plan
 from mien.data.sources import open_source
 from mien.errors import DataError, MienError, UsageError
-from mien.evaluate import suspects
-from mien.evaluate.suspects import FOLDS, _folds, find_suspects
 from mien.report.audit_content import audit_content, read_audit
-from mien.report.audit_files import audit_text, to_drop, write_audit
+from mien.report.audit_page import write_audit
 
 Picture = NDArray[np.uint8]
 
@@ -219,7 +220,7 @@ def test_any_part_of_the_audit_can_be_dropped(planted: Path, seen: Audit, tmp_pa
     (tmp_path / "mine.csv").write_text("".join([lines[0], *(line for line in lines[1:] if ",near," in line)]))
     names = read_drop(tmp_path / "mine.csv")
     assert len(names) == 12
-    planned = plan(open_source(planted), How(drop=names))
+    planned = plan(open_source(planted), SplitOptions(drop=names))
     assert len(planned.rows) == len(seen.names) - 12
     assert planned.dropped == names
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from mien.train.augment import Augment, warp
+from mien.records.recipe import Augment
+from mien.train.augment import augmented, draw_maps, warp
 
 FACES = torch.rand(5, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 STILL = Augment(rotation=0, zoom=0, shear=0, flip=False, brightness=(1, 1))
@@ -20,7 +21,7 @@ def maps(*rows: float) -> torch.Tensor:
 
 
 def test_without_ranges_nothing_changes() -> None:
-    assert torch.allclose(STILL(FACES, generator()), FACES, atol=1e-5)
+    assert torch.allclose(augmented(FACES, STILL, generator()), FACES, atol=1e-5)
 
 
 def test_mirrored_twice_is_the_identity() -> None:
@@ -35,7 +36,7 @@ def test_a_quarter_turn_is_exact() -> None:
 
 def test_shear_is_a_factor_not_an_angle() -> None:
     """x' = x + s y with s up to 0.2: the top row moves by about 0.2 * 24 pixels against the middle."""
-    drawn = Augment(rotation=0, zoom=0, shear=0.2, flip=False).maps(4000, torch.device("cpu"), generator())
+    drawn = draw_maps(4000, Augment(rotation=0, zoom=0, shear=0.2, flip=False), torch.device("cpu"), generator())
     shear = drawn[:, 0, 1]
     assert shear.abs().max() == pytest.approx(0.2, abs=0.001)
     assert torch.equal(drawn[:, 0, 0], torch.ones(4000))
@@ -43,7 +44,7 @@ def test_shear_is_a_factor_not_an_angle() -> None:
 
 
 def test_ranges_are_kept() -> None:
-    drawn = Augment(shear=0, flip=False).maps(4000, torch.device("cpu"), generator())
+    drawn = draw_maps(4000, Augment(shear=0, flip=False), torch.device("cpu"), generator())
     angle = torch.atan2(drawn[:, 1, 0], drawn[:, 0, 0])
     scale = 1 / drawn[:, :, :2].det().sqrt()
     assert math.degrees(angle.abs().max()) == pytest.approx(15, abs=0.1)
@@ -52,16 +53,16 @@ def test_ranges_are_kept() -> None:
 
 
 def test_half_of_the_faces_are_mirrored() -> None:
-    drawn = Augment(rotation=0, zoom=0, shear=0).maps(4000, torch.device("cpu"), generator())
+    drawn = draw_maps(4000, Augment(rotation=0, zoom=0, shear=0), torch.device("cpu"), generator())
     assert (drawn[:, 0, 0] < 0).float().mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_brightness_is_a_factor_and_stays_in_range() -> None:
     gray = torch.full((2000, 1, 8, 8), 0.5)
-    out = Augment(rotation=0, zoom=0, shear=0, flip=False)(gray, generator())
+    out = augmented(gray, Augment(rotation=0, zoom=0, shear=0, flip=False), generator())
     assert out.min() == pytest.approx(0.35, abs=0.002)
     assert out.max() == pytest.approx(0.65, abs=0.002)
-    assert Augment()(torch.ones(50, 1, 8, 8), generator()).max() <= 1
+    assert augmented(torch.ones(50, 1, 8, 8), Augment(), generator()).max() <= 1
 
 
 def test_borders_are_reflected() -> None:
@@ -71,5 +72,5 @@ def test_borders_are_reflected() -> None:
 
 def test_the_generator_decides() -> None:
     augment = Augment()
-    assert torch.equal(augment(FACES, generator(1)), augment(FACES, generator(1)))
-    assert not torch.equal(augment(FACES, generator(1)), augment(FACES, generator(2)))
+    assert torch.equal(augmented(FACES, augment, generator(1)), augmented(FACES, augment, generator(1)))
+    assert not torch.equal(augmented(FACES, augment, generator(1)), augmented(FACES, augment, generator(2)))

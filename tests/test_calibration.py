@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import FACES, lively
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.dataset import Dataset
 from mien.evaluate.calibration import calibrate, fit_temperature
 from mien.models.files import read_model, write_model

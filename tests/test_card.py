@@ -8,11 +8,11 @@ import pytest
 from test_figures import SEVEN
 from test_report import a_config, write_run, write_scores
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.errors import DataError
 from mien.models.files import model_digest
 from mien.report.card import card
-from mien.report.manners import LIMITS, MISUSES, USES
+from mien.report.intended_use import LIMITS, MISUSES, USES
 
 
 @pytest.fixture

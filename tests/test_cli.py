@@ -14,7 +14,7 @@ import pytest
 from conftest import lively
 
 import mien
-from mien.cli import main
+from mien.cli.app import main
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.errors import DataError
 from mien.evaluate.comparison import Answers, compare, mcnemar, read_answers, write_comparison
 from mien.models.files import write_model
 from mien.models.model import Model
 from mien.models.networks import build
 from mien.report.comparison import comparison_tables, read_comparison
-from mien.report.text import comparison_text
+from mien.report.terminal import comparison_text
 
 
 def made_up(name: str, labels: str, said: str) -> Answers:

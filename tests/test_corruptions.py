@@ -16,7 +16,7 @@ from mien.evaluate.evaluation import evaluate, metrics, with_corruptions, write_
 from mien.evaluate.robustness import Robustness
 from mien.models.model import Model
 from mien.models.networks import build
-from mien.report.text import evaluation_text
+from mien.report.terminal import evaluation_text
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from PIL import Image
 from traitlets.config import Config
 
-from mien.cli import COMMANDS
+from mien.cli.app import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import DataError, ModelError
-from mien.evaluate.evaluation import Evaluation, evaluate, evaluation_folder, metrics, read_metrics, write_evaluation
-from mien.evaluate.metrics import calibration_error, score, wilson
+from mien.evaluate.evaluation import Evaluation, evaluate, metrics, write_evaluation
+from mien.evaluate.intervals import wilson
+from mien.evaluate.scores import calibration_error, score
 from mien.models.model import Model
 from mien.models.networks import build
+from mien.records.evaluation import evaluation_folder, read_metrics
 
 CLASSES = ("a", "b", "c")
 

@@ -10,13 +10,14 @@ from conftest import FACES, lively
 from mien.errors import ModelError
 from mien.explain import sanity
 from mien.explain.gradcam import grad_cam
-from mien.explain.heat import Method, choose_method, groups, heat_maps
+from mien.explain.heat import choose_method, groups, heat_maps
 from mien.explain.occlusion import occlusion
 from mien.explain.sanity import cascade, likeness, sanity_csv
 from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build
+from mien.records.figures import Method
 
 
 def bright_spot_model() -> Model:

@@ -16,14 +16,14 @@ from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
 from mien.evaluate.comparison import Answers, compare
 from mien.evaluate.evaluation import Evaluation
-from mien.evaluate.metrics import score
 from mien.evaluate.robustness import Robustness
+from mien.evaluate.scores import score
 from mien.explain.sanity import Stage
+from mien.explain.study import GroupMap
+from mien.records.recipe import Augment, Keep
+from mien.records.run import Epoch, kept_epoch
 from mien.report import figures
 from mien.report.figures.style import RIGHT, WRONG
-from mien.train.augment import Augment
-from mien.train.recipes import Keep
-from mien.train.state import Epoch, kept_epoch
 
 TWO = ("no", "yes")
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -66,7 +66,9 @@ def heatmaps(evaluation: Evaluation) -> Figure:
 
 def group_heatmaps(classes: tuple[str, ...]) -> Figure:
     means = [np.full((48, 48), 0.3)] * len(classes)
-    return figures.group_heatmaps(means, means, [(label, classes[0], 1000) for label in classes])
+    return figures.group_heatmaps(
+        [GroupMap(label, classes[0], 1000, mean, mean) for label, mean in zip(classes, means, strict=True)]
+    )
 
 
 def sanity(classes: tuple[str, ...]) -> Figure:
@@ -230,7 +232,7 @@ def test_heatmaps_are_framed_by_right_and_wrong() -> None:
 
 
 def test_no_groups_are_said_in_words() -> None:
-    assert "no faces" in texts(figures.group_heatmaps([], [], []))[0].get_text()
+    assert "no faces" in texts(figures.group_heatmaps([]))[0].get_text()
 
 
 def test_likeliest_classes_of_a_photo_come_first() -> None:

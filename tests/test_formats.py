@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import FACES, lively
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.sources import open_data
 from mien.errors import ModelError, UsageError
 from mien.evaluate.evaluation import evaluate

@@ -10,13 +10,13 @@ import pytest
 import torch
 from conftest import lively
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.sources import open_data
 from mien.errors import ModelError, UsageError
-from mien.models import onnx_graph
 from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_int8, write_model
-from mien.models.int8 import _best_range, _over_blocks
+from mien.models.formats import onnx_graph
+from mien.models.formats.quantise import _best_range, _over_blocks
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build, torch_network
 from mien.preprocess import Preprocess

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import batch_norm, max_pool2d
 
-from mien.models import kernels
+from mien.models.kernels import fused as kernels
 from mien.models.networks import Block, build, fuse
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="no C compiler with OpenMP")

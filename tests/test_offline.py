@@ -18,7 +18,7 @@ if sys.argv[1] == "check":
 
 import mien
 import mien.data.sources
-from mien.cli import main
+from mien.cli.app import main
 
 mien.data.sources._MANY = 50  # decode in several processes, which inherit the hook
 assert main(["prepare", "--input-dir", sys.argv[1], "--output-dir", sys.argv[2]]) == 0

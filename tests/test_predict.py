@@ -20,14 +20,15 @@ from PIL import Image
 from test_images import png_of
 
 import mien
-from mien import Face, Prediction, Predictor, cli
-from mien.cli import main
+from mien import Face, Prediction, Predictor
+from mien.cli.app import main
+from mien.cli.predict import _predict_into
 from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
 from mien.pictures import read_picture
 from mien.predict import predictor as room
-from mien.predict.faces import POSITIONS, Found, cut_out, find_faces
+from mien.predict.faces import POSITIONS, DetectedFace, cut_out, find_faces
 from mien.predict.photos import annotated_paths
 from mien.preprocess import Preprocess
 
@@ -59,12 +60,12 @@ def landmarks(left: float, top: float, side: float, turn: float = 0.0) -> np.nda
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that sees one face wherever the picture is large enough, right in its middle."""
 
-    def find(image: Image.Image) -> list[Found]:
+    def find(image: Image.Image) -> list[DetectedFace]:
         side = min(image.size) / 2
         left, top = image.width / 2 - side / 2, image.height / 2 - side / 2
         if side < 20:
             return []
-        return [Found((left, top, left + side, top + side), landmarks(left, top, side), 0.9)]
+        return [DetectedFace((left, top, left + side, top + side), landmarks(left, top, side), 0.9)]
 
     monkeypatch.setattr(room, "find_faces", find)
 
@@ -496,7 +497,7 @@ def test_copies_of_videos_lie_beside_those_of_photos(tmp_path: Path, monkeypatch
     """In folders of their sources' names, dots and all."""
     monkeypatch.chdir(tmp_path)
     photos, videos = ["in/v1.2/x.jpg"], ["in/v1.2/y.mov", "in/z.mov"]
-    copies, wanted = cli._predict_into(photos, videos, None, Path("out"), None)
+    copies, wanted = _predict_into(photos, videos, None, Path("out"), None)
     assert copies == {"in/v1.2/x.jpg": Path("out/v1.2/x-annotated.jpg")}
     assert [each.annotated for each in wanted] == [Path("out/v1.2/y-annotated.webm"), Path("out/z-annotated.webm")]
 

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from mien.data.manifest import read_manifest
-from mien.data.prepare import How, Plan, counts, leaked, plan, write
+from mien.data.prepare import Plan, SplitOptions, counts, leaked, plan, write
 from mien.data.sources import open_data, open_source
 from mien.errors import DataError, UsageError
 
 
-def prepared(drawn: Path, out: Path, how: How | None = None, *, overwrite: bool = False) -> Plan:
+def prepared(drawn: Path, out: Path, how: SplitOptions | None = None, *, overwrite: bool = False) -> Plan:
     source = open_source(drawn)
-    planned = plan(source, how or How())
+    planned = plan(source, how or SplitOptions())
     write(planned, source, out, overwrite=overwrite)
     return planned
 
@@ -60,8 +60,8 @@ def test_skip_bad_goes_on_without_unreadable_images(drawn: Path, tmp_path: Path)
         path.write_bytes(path.read_bytes()[:200])
     names = [path.relative_to(tmp_path / "in").as_posix() for path in bad]
     with pytest.raises(DataError, match=f"{names[0]}: not a readable image"):
-        plan(open_source(tmp_path / "in"), How())
-    planned = prepared(tmp_path / "in", tmp_path / "out", How(skip_bad=True))
+        plan(open_source(tmp_path / "in"), SplitOptions())
+    planned = prepared(tmp_path / "in", tmp_path / "out", SplitOptions(skip_bad=True))
     assert [problem.split(":")[0] for problem in planned.skipped] == names
     assert not {row.source for row in planned.rows} & set(names)
     assert len(planned.rows) == 160 - len(names)
@@ -70,7 +70,7 @@ def test_skip_bad_goes_on_without_unreadable_images(drawn: Path, tmp_path: Path)
 
 def test_preparing_a_prepared_folder_anew_in_its_place_loses_nothing(drawn: Path, tmp_path: Path) -> None:
     first = prepared(drawn, tmp_path)
-    again = prepared(tmp_path, tmp_path, How(seed=1), overwrite=True)
+    again = prepared(tmp_path, tmp_path, SplitOptions(seed=1), overwrite=True)
     assert sorted(row.sha256 for row in again.rows) == sorted(row.sha256 for row in first.rows)
     assert sorted(row.sha256 for row in again.rows) == sorted(tree(tmp_path)[row.path] for row in again.rows)
 
@@ -86,7 +86,7 @@ def test_what_fails_half_way_leaves_the_old_division(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UsageError, match=r"cannot be written \(No space left on device\)"):
-        prepared(drawn, tmp_path, How(seed=1), overwrite=True)
+        prepared(drawn, tmp_path, SplitOptions(seed=1), overwrite=True)
     assert tree(tmp_path) == first
 
 
@@ -101,7 +101,7 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(drawn: Path, tmp_pat
     with pytest.raises(DataError, match="leads out of the folder"):
         open_source(tmp_path / "data")
     with pytest.raises(DataError, match="leads out of the folder"):
-        prepared(drawn, tmp_path / "data", How(seed=1), overwrite=True)
+        prepared(drawn, tmp_path / "data", SplitOptions(seed=1), overwrite=True)
     assert outside.read_bytes() == b"precious"
 
 
@@ -118,7 +118,7 @@ def test_what_is_no_manifest_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_copies_never_fall_into_two_parts(drawn: Path) -> None:
-    rows = plan(open_source(drawn), How()).rows
+    rows = plan(open_source(drawn), SplitOptions()).rows
     assert any("copy" in row.flags for row in rows)
     parts: dict[int, set[str]] = {}
     for row in rows:
@@ -129,13 +129,14 @@ def test_copies_never_fall_into_two_parts(drawn: Path) -> None:
 
 def test_leaks_can_be_allowed_for_comparison(drawn: Path) -> None:
     found = [
-        leaked(plan(open_source(drawn), How((0.4, 0.3, 0.3), seed, allow_leaks=True)).rows, "test") for seed in range(6)
+        leaked(plan(open_source(drawn), SplitOptions((0.4, 0.3, 0.3), seed, allow_leaks=True)).rows, "test")
+        for seed in range(6)
     ]
     assert sum(found) > 0
 
 
 def test_conflicting_labels_and_blanks_are_flagged(drawn: Path) -> None:
-    rows = plan(open_source(drawn), How()).rows
+    rows = plan(open_source(drawn), SplitOptions()).rows
     labels: dict[int, set[str]] = {}
     for row in rows:
         labels.setdefault(row.group, set()).add(row.label)
@@ -157,14 +158,14 @@ def test_another_division_is_refused_and_changes_nothing(drawn: Path, tmp_path: 
     prepared(drawn, tmp_path)
     first = tree(tmp_path)
     with pytest.raises(UsageError, match="--overwrite"):
-        prepared(drawn, tmp_path, How((0.8, 0.1, 0.1)))
+        prepared(drawn, tmp_path, SplitOptions((0.8, 0.1, 0.1)))
     assert tree(tmp_path) == first
 
 
 def test_overwrite_leaves_no_trace_of_the_old_division(drawn: Path, tmp_path: Path) -> None:
     prepared(drawn, tmp_path / "a")
-    prepared(drawn, tmp_path / "a", How((0.8, 0.1, 0.1)), overwrite=True)
-    prepared(drawn, tmp_path / "b", How((0.8, 0.1, 0.1)))
+    prepared(drawn, tmp_path / "a", SplitOptions((0.8, 0.1, 0.1)), overwrite=True)
+    prepared(drawn, tmp_path / "b", SplitOptions((0.8, 0.1, 0.1)))
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
@@ -182,7 +183,7 @@ def test_equal_names_in_one_part_get_numbers(tmp_path: Path, make_image) -> None
     for seed, part in enumerate(["train", "val", "test"]):
         for label in ("a", "b"):
             make_image(tmp_path / "in" / part / label / "1.png", seed * 2 + (label == "b"))
-    planned = plan(open_source(tmp_path / "in"), How((1.0, 0.0, 0.0)))
+    planned = plan(open_source(tmp_path / "in"), SplitOptions((1.0, 0.0, 0.0)))
     assert sorted(row.path for row in planned.rows if row.label == "a") == [
         "train/a/1.png", "train/a/1_2.png", "train/a/1_3.png",
     ]  # fmt: skip
@@ -192,10 +193,10 @@ def test_official_keeps_the_parts_and_needs_some(tmp_path: Path, make_image, dra
     names = ["train/a/Training_1.png", "train/b/Training_2.png", "test/a/PublicTest_3.png", "test/b/PrivateTest_4.png"]
     for seed, name in enumerate(names):
         make_image(tmp_path / "in" / name, seed)
-    rows = plan(open_source(tmp_path / "in"), How(official=True)).rows
+    rows = plan(open_source(tmp_path / "in"), SplitOptions(official=True)).rows
     assert counts(rows) == {("train", "a"): 1, ("train", "b"): 1, ("val", "a"): 1, ("test", "b"): 1}
     with pytest.raises(UsageError, match="no division of its own"):
-        plan(open_source(drawn), How(official=True))
+        plan(open_source(drawn), SplitOptions(official=True))
 
 
 def test_a_prepared_folder_opens_by_its_manifest_alone(drawn: Path, tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def test_ctrl_c_while_the_divisions_change_places_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "replace", stopped)
     with pytest.raises(KeyboardInterrupt):
-        prepared(drawn, tmp_path, How(seed=1), overwrite=True)
+        prepared(drawn, tmp_path, SplitOptions(seed=1), overwrite=True)
     assert tree(tmp_path) == first
 
 

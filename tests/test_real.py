@@ -7,7 +7,7 @@ import pytest
 
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
 from mien.data.dataset import Dataset
-from mien.data.prepare import How, leaked, plan
+from mien.data.prepare import SplitOptions, leaked, plan
 from mien.data.sources import load, open_source
 from mien.data.split import split_indices
 from mien.emotions import EMOTIONS
@@ -56,6 +56,6 @@ def test_the_split_leaks_nothing_and_is_stratified(faces: Dataset) -> None:
 
 
 def test_the_plain_split_leaks_8_percent(archive: Path) -> None:
-    rows = plan(open_source(archive), How(allow_leaks=True)).rows
+    rows = plan(open_source(archive), SplitOptions(allow_leaks=True)).rows
     share = leaked(rows, "test") / sum(row.split == "test" for row in rows)
     assert 0.06 < share < 0.09

@@ -18,22 +18,23 @@ import pytest
 from test_figures import SEVEN, a_history, an_evaluation, faces_of
 
 from mien import atomic
-from mien.data.audit import Audit
+from mien.audit.findings import Audit
+from mien.audit.near import Near
+from mien.audit.suspects import Suspect
 from mien.data.dataset import Split
-from mien.data.near import Near
+from mien.data.facts import describe
 from mien.errors import DataError, MienError
 from mien.evaluate.comparison import Answers, compare, write_comparison
 from mien.evaluate.evaluation import write_evaluation
-from mien.evaluate.metrics import score
-from mien.evaluate.suspects import Suspect
+from mien.evaluate.scores import score
 from mien.models.files import MODEL_FILE, model_digest
-from mien.report.audit_files import write_audit
-from mien.report.content import ALL_FIGURES, DATA_FIGURES, HEAT_FIGURES, ReportData, collect
+from mien.records.figures import ALL_FIGURES, DATA_FIGURES, HEAT_FIGURES
+from mien.records.recipe import Augment
+from mien.report.audit_page import write_audit
+from mien.report.content import ReportData, collect
 from mien.report.page import render, write_report
-from mien.report.words import confusions, summary, variations
-from mien.train.augment import Augment
+from mien.report.summaries import confusions, summary, variations
 from mien.train.recipes import CLASSIC
-from mien.train.run import describe
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
 SCRIPT = "<script>alert(1)</script>"

@@ -26,18 +26,20 @@ from conftest import random_faces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mien import cli
-from mien.cli import main
+from mien import folders as lock
+from mien.cli import train as train_command
+from mien.cli.app import main
 from mien.data.dataset import Dataset
 from mien.errors import DataError, TrainingError
+from mien.folders import hold
 from mien.models.networks import torch_network
-from mien.train import lock, trainer
+from mien.records.recipe import Recipe
+from mien.records.run import Epoch
 from mien.train import run as run_module
+from mien.train import trainer
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
-from mien.train.lock import hold
-from mien.train.recipes import Recipe
 from mien.train.run import read_start, resume_run
-from mien.train.state import Epoch, State
+from mien.train.state import State
 from mien.train.trainer import Listener, train
 
 CLASSES = ("calm", "cross", "glad")
@@ -387,7 +389,7 @@ def stopped(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.chdir(tmp_path)
     shutil.copytree(faces, "faces")
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "_watch", lambda *arguments: Listener(on_epoch=stop))
+        patch.setattr(train_command, "training_progress", lambda *arguments: Listener(on_epoch=stop))
         assert main([*shlex.split(TRAIN), "--out", "run"]) == 130
     return Path("run")
 

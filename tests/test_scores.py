@@ -11,17 +11,18 @@ from conftest import random_faces
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, precision_score, recall_score
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.dataset import Dataset
 from mien.evaluate.bootstrap import intervals, macro_mean, rates, resample
 from mien.evaluate.curves import accuracy_by_coverage, kept, precision_recall, roc
 from mien.evaluate.evaluation import Evaluation, evaluate, metrics, unseen_scores, with_flip, write_evaluation
-from mien.evaluate.metrics import score, wilson
+from mien.evaluate.intervals import wilson
 from mien.evaluate.reliability import calibration_error, error_if_calibrated, reliability_bins
+from mien.evaluate.scores import score
 from mien.models.files import write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build
-from mien.report.text import evaluation_text
+from mien.report.terminal import evaluation_text
 
 CLASSES = ("a", "b", "c")
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.dataset import Dataset
 from mien.data.drawn import draw_face
-from mien.data.prepare import How, plan, write
+from mien.data.fer2013_csv import LABELS
+from mien.data.prepare import SplitOptions, plan, write
 from mien.data.sources import load, open_data, open_source
-from mien.data.tables import LABELS
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, MienError
 
@@ -145,7 +145,7 @@ def test_table_and_archive_of_the_same_faces_are_the_same_data(
 
 def test_a_prepared_table_is_png_files_that_name_their_rows(tmp_path: Path) -> None:
     source = open_source(table(tmp_path / "fer2013.csv", FER2013))
-    planned = plan(source, How(official=True))
+    planned = plan(source, SplitOptions(official=True))
     write(planned, source, tmp_path / "data")
     for row, (label, usage, face) in zip(planned.rows, FACES, strict=True):
         number = planned.rows.index(row) + 1

@@ -14,14 +14,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mien.data.dataset import Dataset, Split
 from mien.errors import DataError, ModelError, TrainingError, UsageError
+from mien.folders import free_folder
 from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build, pick_device, torch_network
+from mien.records.recipe import Recipe
+from mien.records.run import read_history
 from mien.train import trainer
-from mien.train.recipes import LADDER, RECIPES, Recipe, find_recipe, with_changes
-from mien.train.run import Start, free_folder, read_history, resume_run, train_run
+from mien.train.augment import augmented
+from mien.train.ema import WeightAverage
+from mien.train.losses import class_weights
+from mien.train.recipes import LADDER, RECIPES, find_recipe, with_changes
+from mien.train.run import RunConfig, resume_run, train_run
 from mien.train.state import State
-from mien.train.trainer import Listener, TrainResult, class_weights, train
+from mien.train.trainer import Listener, TrainResult, train
 
 CLASSES = ("calm", "cross", "glad")
 SHORT = Recipe("short", network="pooled", epochs=2, batch_size=16, rate=5e-3, balance="none")
@@ -31,10 +37,10 @@ def run(recipe: Recipe = SHORT, seed: int = 0, listener: Listener | None = None)
     return train(recipe, random_faces(96, CLASSES), random_faces(30, CLASSES, 1), seed, "cpu", listener)
 
 
-def start(tmp_path: Path, recipe: Recipe = SHORT) -> Start:
+def start(tmp_path: Path, recipe: Recipe = SHORT) -> RunConfig:
     nothing = random_faces(0, CLASSES)
     split = Split(random_faces(96, CLASSES), random_faces(30, CLASSES, 1), nothing, "made up")
-    return Start(recipe, split, 0, "cpu", str(tmp_path), "mien train")
+    return RunConfig(recipe, split, 0, "cpu", str(tmp_path), "mien train")
 
 
 def same_weights(one: Model, other: Model) -> bool:
@@ -89,7 +95,7 @@ def test_an_update_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) 
     batch = learner.train
     with _Reads() as reads:
         for _ in range(3):
-            varied = recipe.augment(batch.faces[order].float() / 255, generator)
+            varied = augmented(batch.faces[order].float() / 255, recipe.augment, generator)
             learner._step(varied, batch.labels[order], batch.targets[order])
     assert reads.count == 0
 
@@ -105,7 +111,7 @@ def test_the_running_mean_is_that_of_torch() -> None:
     """And that without asking the device for a number at each update."""
     network = build("tiny", 3)
     ours, torchs = (
-        trainer._RunningMean(network, 0.9),
+        WeightAverage(network, 0.9),
         AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True),
     )
     for _ in range(5):

@@ -29,14 +29,16 @@ from mien.colours import class_colour
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
-from mien.predict import chart as chart_module
-from mien.predict.chart import chart
 from mien.predict.prediction import Box, Face, Prediction
-from mien.predict.timeline import Timeline, minutes, timeline_text
-from mien.predict.tracks import Tracked, Tracker
-from mien.predict.video import Footage, Frame, Watched, follow, is_video, open_footage, record
-from mien.predict.watch import Wanted, wanted_of, watch
-from mien.predict.window import Window, open_window
+from mien.predict.video.follow import FrameResult, follow
+from mien.predict.video.footage import Footage, Frame, is_video, open_footage
+from mien.predict.video.recording import record
+from mien.predict.video.timeline import Timeline, minutes, timeline_text
+from mien.predict.video.tracks import Tracked, Tracker
+from mien.predict.video.watch import VideoOutputs, wanted_of, watch
+from mien.predict.video.window import Window, open_window
+from mien.report.figures import timeline as chart_module
+from mien.report.figures.timeline import chart
 
 RATE, SIZE = 25.0, (96, 64)
 
@@ -107,7 +109,7 @@ def frames_of(path: Path) -> list[Frame]:
         return list(footage)
 
 
-def run(path: Path, wanted: Wanted, predictor: Stub, every: int = 1) -> Any:
+def run(path: Path, wanted: VideoOutputs, predictor: Stub, every: int = 1) -> Any:
     with open_footage(str(path)) as footage:
         return watch(follow(footage, predictor, every), footage.rate, wanted, EMOTIONS, lambda _: None)
 
@@ -170,7 +172,7 @@ def test_what_is_no_video_is_one_line_and_replaces_nothing(
     broken.write_bytes(contents.get(damage) or (photo.read_bytes()[:70] if damage == "photo" else b""))
     kept.write_text("mine")
     with pytest.raises(DataError) as error:
-        run(broken, Wanted(csv=kept, annotated=tmp_path / "out.mp4", chart=tmp_path / "out.png"), Stub())
+        run(broken, VideoOutputs(csv=kept, annotated=tmp_path / "out.mp4", chart=tmp_path / "out.png"), Stub())
     assert "\n" not in str(error.value) and str(broken) in str(error.value)
     assert kept.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "kept.csv", "photo.png"]
@@ -179,19 +181,19 @@ def test_what_is_no_video_is_one_line_and_replaces_nothing(
 
 def test_a_video_cut_short_is_said_after_what_came_before_is_kept(tmp_path: Path) -> None:
     footage = Footage(Stand(30, [i * 40 for i in range(30)], total=300), "cut.mkv")
-    outcome = watch(follow(footage, Stub()), RATE, Wanted(csv=tmp_path / "t.csv"), EMOTIONS, lambda _: None)
+    outcome = watch(follow(footage, Stub()), RATE, VideoOutputs(csv=tmp_path / "t.csv"), EMOTIONS, lambda _: None)
     assert isinstance(outcome.stopped, DataError)
     assert "ends after 30 of 300 frames" in str(outcome.stopped)
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 31
     slow = Footage(Stand(30, [i * 400 for i in range(30)], total=300), "slow.mkv")  # few frames, but all of the time
-    assert watch(follow(slow, Stub()), RATE, Wanted(), EMOTIONS, lambda _: None).stopped is None
+    assert watch(follow(slow, Stub()), RATE, VideoOutputs(), EMOTIONS, lambda _: None).stopped is None
 
 
 def test_real_damage_in_the_middle_ends_in_words(tmp_path: Path) -> None:
     data = bytearray(write_video(tmp_path / "v.webm", frames=60).read_bytes())
     cut = tmp_path / "cut.webm"
     cut.write_bytes(data[: len(data) // 2])
-    outcome = run(cut, Wanted(csv=tmp_path / "t.csv"), Stub())
+    outcome = run(cut, VideoOutputs(csv=tmp_path / "t.csv"), Stub())
     assert isinstance(outcome.stopped, DataError)
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -199,7 +201,7 @@ def test_real_damage_in_the_middle_ends_in_words(tmp_path: Path) -> None:
             data[place] = rng.integers(256)
         cut.write_bytes(data)
         try:
-            run(cut, Wanted(), Stub())
+            run(cut, VideoOutputs(), Stub())
         except DataError:
             continue  # a word is all that is asked for
 
@@ -227,10 +229,10 @@ def test_no_camera_and_no_number_are_one_line() -> None:
 
 def test_a_camera_runs_until_ctrl_c_and_says_when_it_is_unplugged() -> None:
     endless = Footage(Stand(10**9), "camera:0")
-    stopped = watch(follow(endless, Stub(ctrl_c_at=20)), RATE, Wanted(), EMOTIONS, lambda _: None)
+    stopped = watch(follow(endless, Stub(ctrl_c_at=20)), RATE, VideoOutputs(), EMOTIONS, lambda _: None)
     assert isinstance(stopped.stopped, KeyboardInterrupt)
     assert stopped.timeline.courses()[0].looks.sum() == 20
-    pulled = watch(follow(Footage(Stand(20), "camera:0"), Stub()), RATE, Wanted(), EMOTIONS, lambda _: None)
+    pulled = watch(follow(Footage(Stand(20), "camera:0"), Stub()), RATE, VideoOutputs(), EMOTIONS, lambda _: None)
     assert "still plugged in" in str(pulled.stopped)
 
 
@@ -261,7 +263,7 @@ def test_closing_the_window_ends_a_camera(monkeypatch: pytest.MonkeyPatch) -> No
     root: Any = FakeRoot(updates=5)
     label: Any = type("Label", (), {"configure": lambda self, image: None})()
     footage = Footage(Stand(10**9), "camera:0")
-    outcome = watch(follow(footage, Stub()), RATE, Wanted(), EMOTIONS, lambda _: None, Window(root, label))
+    outcome = watch(follow(footage, Stub()), RATE, VideoOutputs(), EMOTIONS, lambda _: None, Window(root, label))
     assert outcome.stopped is None and len(shown) == 5 and root.gone
 
 
@@ -361,7 +363,7 @@ def test_an_annotated_video_is_whole_and_in_a_codec_of_browsers(
     suffix: str, codec: str, video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / f"out{suffix}"
-    outcome = run(video, Wanted(annotated=out), Stub())
+    outcome = run(video, VideoOutputs(annotated=out), Stub())
     assert outcome.stopped is None
     capture = cv2.VideoCapture(str(out))
     found = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
@@ -394,7 +396,7 @@ def test_names_for_files_are_settled_before_work(tmp_path: Path) -> None:
     assert wanted_of(own, None, tmp_path / "folder", None).annotated == tmp_path / "folder/own-annotated.webm"
     camera = wanted_of("camera:0", None, tmp_path / "folder", None).annotated
     assert camera == tmp_path / "folder/camera-0-annotated.webm"
-    assert wanted_of(own, None, None, None) == Wanted()
+    assert wanted_of(own, None, None, None) == VideoOutputs()
     with pytest.raises(UsageError, match=r"\.webm or \.mp4"):
         wanted_of(own, None, Path("a.avi"), None)
     with pytest.raises(UsageError, match="is the video itself"):
@@ -409,7 +411,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_table_has_a_line_a_face_and_frame_looked_at(video: Path, tmp_path: Path) -> None:
-    run(video, Wanted(csv=tmp_path / "t.csv"), Stub(), every=2)
+    run(video, VideoOutputs(csv=tmp_path / "t.csv"), Stub(), every=2)
     rows = read_rows(tmp_path / "t.csv")
     assert [int(row["frame"]) for row in rows] == list(range(0, 30, 2))
     assert [float(row["time"]) for row in rows] == pytest.approx([i / RATE for i in range(0, 30, 2)], abs=0.002)
@@ -420,19 +422,18 @@ def test_the_table_has_a_line_a_face_and_frame_looked_at(video: Path, tmp_path: 
 
 def test_json_of_a_frame_has_its_time_and_each_faces_number() -> None:
     frame = Frame(np.zeros((4, 4, 3), np.uint8), 7, 0.28)
-    value = json.loads(json.dumps(Watched("v.mp4", frame, (Tracked(face(happy=0.8), 3),), True).to_dict()))
+    value = json.loads(json.dumps(FrameResult("v.mp4", frame, (Tracked(face(happy=0.8), 3),), True).to_dict()))
     assert value == {"source": "v.mp4", "frame": 7, "time": 0.28, "faces": [{**face(happy=0.8).to_dict(), "track": 3}]}
 
 
 def test_ctrl_c_leaves_whole_files(video: Path, tmp_path: Path) -> None:
-    wanted = Wanted(csv=tmp_path / "t.csv", annotated=tmp_path / "a.webm", chart=tmp_path / "c.png")
+    wanted = VideoOutputs(csv=tmp_path / "t.csv", annotated=tmp_path / "a.webm")
     outcome = run(video, wanted, Stub(ctrl_c_at=13))
     assert isinstance(outcome.stopped, KeyboardInterrupt)
     assert len(read_rows(tmp_path / "t.csv")) == 13
     assert (tmp_path / "t.csv").read_text().endswith("\n")
     assert len(frames_of(tmp_path / "a.webm")) == 13
-    assert Image.open(tmp_path / "c.png").size[0] > 1000
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.webm", "c.png", "t.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.webm", "t.csv"]
 
 
 PROGRAM = """
@@ -440,8 +441,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_video import Stub
-from mien import cli
-from mien.predict.watch import wanted_of
+from mien.cli import app as cli
+from mien.predict.video.watch import wanted_of
 
 class Slow(Stub):
     def frame(self, *arguments):
@@ -452,7 +453,8 @@ def go():
     predictor = Slow()
     predictor.min_confidence = 0.9
     wanted = wanted_of(sys.argv[2], Path("t.csv"), Path("a.webm"), Path("c.png"))
-    cli._predict_video(sys.argv[2], predictor, wanted, every=1, smooth=0.5, json=True)
+    from mien.cli.predict import _predict_video
+    _predict_video(sys.argv[2], predictor, wanted, every=1, smooth=0.5, json=True)
 
 cli.COMMANDS["go"] = go
 sys.exit(cli.main(["go"]))
@@ -490,7 +492,7 @@ def course(times: Sequence[float], shares: Callable[[float], dict[str, float]], 
 
 
 def add(timeline: Timeline, number: int, time: float, *faces: Tracked) -> None:
-    timeline.add(Watched("v.mp4", Frame(np.zeros((1, 1, 3), np.uint8), number, time), faces, True))
+    timeline.add(FrameResult("v.mp4", Frame(np.zeros((1, 1, 3), np.uint8), number, time), faces, True))
 
 
 def test_a_day_takes_no_more_memory_than_a_minute_and_loses_no_look() -> None:
@@ -601,13 +603,13 @@ STREAM = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_video import EMOTIONS, Stub, follow, open_footage, watch, Wanted
+from test_video import EMOTIONS, Stub, follow, open_footage, watch, VideoOutputs
 peaks = []
 def listen(watched):
     if watched.frame.number % 500 == 499:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 with open_footage(sys.argv[2]) as footage:
-    watch(follow(footage, Stub()), footage.rate, Wanted(csv=Path(sys.argv[3])), EMOTIONS, listen)
+    watch(follow(footage, Stub()), footage.rate, VideoOutputs(csv=Path(sys.argv[3])), EMOTIONS, listen)
 print(peaks[0], peaks[-1], len(peaks))
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import lively, random_faces
 
-from mien.cli import main
+from mien.cli.app import main
 from mien.data.dataset import Dataset, Split
 from mien.data.manifest import read_manifest
 from mien.data.sources import open_data

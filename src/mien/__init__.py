@@ -7,10 +7,9 @@ Importing this package loads nothing heavy and opens no network; the names below
 from importlib import import_module
 from typing import Any
 
+from mien._version import __version__
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, MienError, ModelError, TrainingError, UsageError
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "Preprocess": "mien.preprocess",
@@ -27,7 +26,7 @@ _LAZY = {
     "grad_cam": "mien.explain.gradcam",
 }
 
-__all__ = ["EMOTIONS", "DataError", "MienError", "ModelError", "TrainingError", "UsageError", *_LAZY]
+__all__ = ["EMOTIONS", "DataError", "MienError", "ModelError", "TrainingError", "UsageError", "__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mien.data.stores import MOST_FILES, MOST_IMAGE_BYTES, Reader, leads_out
+from mien.data.containers import MOST_FILES, MOST_IMAGE_BYTES, Reader, leads_out
 from mien.errors import DataError
 from mien.pictures import is_picture
 

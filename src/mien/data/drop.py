@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mien.csv_text import csv_text
+from mien.csv_files import csv_text
 from mien.data.layout import class_names
 from mien.data.sources import Source
 from mien.errors import DataError, UsageError

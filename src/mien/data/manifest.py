@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mien.csv_text import csv_text
+from mien.csv_files import csv_text
+from mien.data.containers import leads_out
 from mien.data.dataset import PARTS
-from mien.data.stores import leads_out
 from mien.errors import DataError
 
 MANIFEST = "manifest.csv"

@@ -34,7 +34,7 @@ _STAGING = ".prepare-"  # what a folder's name begins with in which the new imag
 
 
 @dataclass(frozen=True)
-class How:
+class SplitOptions:
     """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`).
 
     allow_leaks: let copies of a face fall into different parts. skip_bad: go on without what cannot be read.
@@ -64,7 +64,7 @@ class Plan:
     dropped: tuple[str, ...]
 
 
-def plan(source: Source, how: How) -> Plan:
+def plan(source: Source, how: SplitOptions) -> Plan:
     """Decide where every image of `source` goes; raises UsageError or DataError."""
     source = without(source, how.drop)
     data, source = load_readable(source) if how.skip_bad else (load(source), source)
@@ -113,7 +113,7 @@ def _official_parts(source: Source) -> list[str]:
     return [entry.part for entry in source.entries]
 
 
-def _drawn_parts(data: Dataset, groups: np.ndarray, how: How) -> list[str]:
+def _drawn_parts(data: Dataset, groups: np.ndarray, how: SplitOptions) -> list[str]:
     if how.allow_leaks:
         groups = np.arange(len(data))
     parts = np.empty(len(data), object)

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.archives import Archive
+from mien.data.containers import Container, Folder, Reader, Store
 from mien.data.copies import copy_groups, shared_with
 from mien.data.dataset import PARTS, Dataset, Split
+from mien.data.fer2013_csv import Table, find_table, read_table
 from mien.data.kaggle import download, is_kaggle
 from mien.data.layout import Entry, arrange, class_names, numbered
 from mien.data.manifest import MANIFEST, read_manifest
 from mien.data.split import split_indices
-from mien.data.stores import Container, Folder, Reader, Store
-from mien.data.tables import Table, find_table, read_table
 from mien.errors import DataError, UsageError
 from mien.pictures import is_picture
 from mien.preprocess import Preprocess

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.evaluate.metrics import wilson
+from mien.evaluate.intervals import interval, wilson
+from mien.records.evaluation import ClassIntervals, Interval, Intervals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Interval = tuple[float, float]
 
 _RESAMPLES = 2000
 _SEED = 0
-_ENDS = (2.5, 97.5)  # percentiles
 
 
 @dataclass(frozen=True)
@@ -31,26 +30,6 @@ class Rates:
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ClassIntervals:
-    """95 % intervals of one class's scores."""
-
-    precision: Interval
-    recall: Interval
-    f1: Interval
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """95 % intervals (low, high) of what `mien.evaluate.metrics.Scores` holds."""
-
-    accuracy: Interval
-    macro_precision: Interval
-    macro_recall: Interval
-    macro_f1: Interval
-    per_class: dict[str, ClassIntervals]
 
 
 def intervals(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> Intervals:
@@ -107,12 +86,3 @@ def rates(counts: NDArray[np.int64], truth: NDArray[np.int64], answer: NDArray[n
 def macro_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean [R] over the classes that are there, of `values` [R, K]."""
     return np.nanmean(values, axis=1)
-
-
-def interval(values: NDArray[np.float64]) -> Interval:
-    """The middle 95 % of resampled values [R]; 0 to 1 where none is a number."""
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return 0.0, 1.0
-    low, high = np.percentile(known, _ENDS)
-    return float(low), float(high)

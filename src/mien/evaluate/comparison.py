@@ -13,19 +13,17 @@ import numpy as np
 from scipy.stats import binomtest
 
 from mien import atomic
-from mien.csv_text import csv_text
+from mien.csv_files import csv_text
 from mien.data.dataset import Dataset
 from mien.errors import DataError
-from mien.evaluate.bootstrap import Interval, interval, macro_mean, rates, resample
+from mien.evaluate.bootstrap import macro_mean, rates, resample
 from mien.evaluate.evaluation import Evaluation
-from mien.evaluate.metrics import wilson
+from mien.evaluate.intervals import interval, wilson
+from mien.records.comparison import COMPARISON, MODELS, PAIRS, ModelScore, Pair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-COMPARISON = "comparison.json"
-MODELS = "models.csv"
-PAIRS = "pairs.csv"
 _COLUMNS = ("path", "label", "predicted")
 
 
@@ -35,36 +33,6 @@ class Answers:
 
     name: str
     by_path: dict[str, tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class ModelScore:
-    """One model's scores and their 95 % intervals (Wilson's for the accuracy, bootstrap for the macro F1)."""
-
-    model: str
-    accuracy: float
-    accuracy_ci95: Interval
-    macro_f1: float
-    macro_f1_ci95: Interval
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What model `b` has over model `a`: differences b - a with 95 % intervals from resampled faces.
-
-    only_a_right, only_b_right: faces that one names right and the other does not. mcnemar_p: how often such
-    unequal numbers, or more unequal ones, come about where both models are right equally often (exact, two-sided).
-    """
-
-    a: str
-    b: str
-    accuracy_difference: float
-    accuracy_difference_ci95: Interval
-    macro_f1_difference: float
-    macro_f1_difference_ci95: Interval
-    only_a_right: int
-    only_b_right: int
-    mcnemar_p: float
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from mien.evaluate.metrics import wilson
+from mien.evaluate.intervals import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.evaluate.bootstrap import Interval
+    from mien.records.evaluation import Interval
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,27 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien import atomic
-from mien.csv_text import csv_text
+from mien.csv_files import csv_text
 from mien.data.copies import shared_with
 from mien.data.dataset import Dataset
 from mien.data.votes import with_majority
-from mien.errors import DataError
 from mien.evaluate.bootstrap import intervals
 from mien.evaluate.corruptions import KINDS
 from mien.evaluate.curves import Curve, kept, precision_recall, roc
-from mien.evaluate.metrics import Scores, cross_entropy, score
 from mien.evaluate.reliability import error_if_calibrated
 from mien.evaluate.robustness import Robustness, Wrap, robustness, robustness_text
+from mien.evaluate.scores import cross_entropy, score
 from mien.models.files import check_classes
 from mien.models.model import Model, Prior, predict_proba
+from mien.records.evaluation import CONFUSION, CORRUPTIONS, METRICS, PREDICTIONS, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-METRICS = "metrics.json"
-PREDICTIONS = "predictions.csv"
-CONFUSION = "confusion_matrix.csv"
-CORRUPTIONS = "corruptions.csv"
 COVERAGE = 0.8  # the share of answers kept where the least sure are left to a person
 
 
@@ -190,32 +185,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
-
-
-def evaluation_folder(base: Path, **facts: str) -> Path:
-    """Where an evaluation goes: `base`, or `base-2` ... where one lies of which another fact is recorded."""
-    folder, number = base, 1
-    while (folder / METRICS).exists() and not is_of(folder, **facts):
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return folder
-
-
-def is_of(folder: Path, **facts: str) -> bool:
-    """Whether these facts (model_sha256, data, prior ...) are those of the evaluation in `folder`."""
-    recorded = read_metrics(folder)
-    return all(recorded.get(name, value) == value for name, value in facts.items())
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """The fields of `metrics.json` in `folder`; raises DataError naming the remedy."""
-    path = folder / METRICS
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: not there; evaluate the model first (mien evaluate)") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); evaluate the model again") from None
 
 
 def _predictions(evaluation: Evaluation) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.evaluate.bootstrap import Interval
+    from mien.records.evaluation import Interval
 
 BINS = 15
 _SIMULATIONS = 1000

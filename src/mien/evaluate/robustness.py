@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mien.csv_text import csv_text
+from mien.csv_files import csv_text
 from mien.data.dataset import Dataset
 from mien.evaluate.corruptions import KINDS, STRENGTHS, corrupt
 from mien.models.model import Model, Prior, predict_proba

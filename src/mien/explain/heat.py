@@ -10,12 +10,12 @@ from torch.nn import Module
 from mien.explain.gradcam import grad_cam
 from mien.explain.occlusion import occlusion
 from mien.models.model import Model
+from mien.records.figures import Method
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Method = Literal["gradcam", "occlusion"]
-Wanted = Literal["auto", "gradcam", "occlusion"]
+MethodChoice = Literal["auto", "gradcam", "occlusion"]
 
 
 class Group(NamedTuple):
@@ -31,7 +31,7 @@ def has_gradients(model: Model) -> bool:
     return isinstance(model.network, Module)
 
 
-def choose_method(model: Model, wanted: Wanted) -> Method:
+def choose_method(model: Model, wanted: MethodChoice) -> Method:
     """The method that `wanted` means: "auto" is Grad-CAM where the model has gradients, else occlusion."""
     if wanted != "auto":
         return wanted

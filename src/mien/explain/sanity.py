@@ -16,10 +16,11 @@ import torch
 from scipy.stats import rankdata
 from torch import nn
 
-from mien.csv_text import csv_text
-from mien.explain.heat import Method, heat_maps
+from mien.csv_files import csv_text
+from mien.explain.heat import heat_maps
 from mien.models.model import Model
 from mien.models.networks import Network, convolutions, torch_network
+from mien.records.figures import Method
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -43,8 +43,8 @@ SHIPPED = Path(__file__).with_name("shipped")  # what comes with Mien, as <name>
 
 _RESAVE = "save it again with model.save(...)"
 _FORMATS = {
-    ".safetensors": Format("native", "a model file written by Mien", "train or export it again"),
-    ".onnx": Format("onnx_file", "an .onnx file written by Mien", "export it again with mien export"),
+    ".safetensors": Format("safetensors", "a model file written by Mien", "train or export it again"),
+    ".onnx": Format("onnx", "an .onnx file written by Mien", "export it again with mien export"),
     ".keras": Format("keras_zip", "a Keras .keras file", _RESAVE),
     ".h5": Format("keras_h5", "a Keras .h5 file", _RESAVE),
 }
@@ -79,7 +79,7 @@ def write_int8(model: Model, path: str | Path, faces: NDArray[np.uint8]) -> None
     """Write `model` to an `.onnx` file in int8, with the ranges of training faces, uint8 [N, 48, 48]."""
     path = Path(path)
     check_int8_suffix(path)
-    atomic.write_with(path, lambda temporary: _module("onnx_file").write_int8(model, temporary, faces))
+    atomic.write_with(path, lambda temporary: _module("onnx").write_int8(model, temporary, faces))
 
 
 def model_digest(path: Path) -> str:
@@ -116,7 +116,7 @@ def check_classes(model: Model, classes: tuple[str, ...], model_name: str, data_
 
 def _module(name: str) -> Any:
     """A format's module, imported now: each needs libraries that the others do without."""
-    return import_module(f"mien.models.{name}")
+    return import_module(f"mien.models.formats.{name}")
 
 
 def _line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from mien import __version__
+from mien._version import __version__
 from mien.errors import ModelError
 from mien.models.architectures import ARCHITECTURES, SIDE
 from mien.preprocess import Preprocess
@@ -29,7 +29,7 @@ _MOST_CLASSES = 1000
 _COLDEST, _WARMEST = 0.01, 100
 
 
-class GivesLogits(Protocol):
+class LogitsProtocol(Protocol):
     """What a model asks of its network, whichever library runs it."""
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
@@ -46,7 +46,7 @@ class Model:
     in training, which the answers take for granted; empty where nobody knows.
     """
 
-    network: GivesLogits
+    network: LogitsProtocol
     architecture: str
     classes: tuple[str, ...]
     preprocess: Preprocess = field(default_factory=Preprocess)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from mien.errors import ModelError, UsageError
-from mien.models import kernels
 from mien.models.architectures import ARCHITECTURES, Architecture
+from mien.models.kernels import fused as kernels
 from mien.models.model import Model
 
 if TYPE_CHECKING:

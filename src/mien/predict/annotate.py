@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from mien.colours import class_colour
-from mien.predict.letters import font
+from mien.predict.fonts import font
 from mien.predict.prediction import Face
 
 _SMALLEST = 480  # pixels; a picture whose longer side has fewer is enlarged by a whole number, or no label would fit

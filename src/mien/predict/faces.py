@@ -41,7 +41,7 @@ _here = threading.local()  # a detector keeps the size of its picture: one a thr
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedFace:
     """A face in a picture, in its pixels: left, top, right, bottom; landmarks float64 [5, 2]; score in [0, 1]."""
 
     box: Box
@@ -49,10 +49,10 @@ class Found:
     score: float
 
 
-def find_faces(image: Image.Image) -> list[Found]:
+def find_faces(image: Image.Image) -> list[DetectedFace]:
     """All faces of an upright picture in mode L or RGB, from left to right."""
     found = [face for side in _sides(image) for face in look(image, side) if _is_sound(face, image)]
-    kept: list[Found] = []
+    kept: list[DetectedFace] = []
     for face in sorted(found, key=lambda face: -face.score):
         if all(_overlap(face.box, other.box) < _SAME for other in kept):
             kept.append(face)
@@ -103,7 +103,7 @@ def _sides(image: Image.Image) -> list[int]:
     return sorted({min(side, _MOST_ENLARGED * max(image.size)) for side in _LOOKS})
 
 
-def look(image: Image.Image, side: int) -> list[Found]:
+def look(image: Image.Image, side: int) -> list[DetectedFace]:
     """The faces seen when the picture is `side` pixels long."""
     factor = side / max(image.size)
     size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
@@ -112,13 +112,13 @@ def look(image: Image.Image, side: int) -> list[Found]:
     return [_found(row / factor, row[14]) for row in rows]
 
 
-def _found(row: NDArray[np.float64], score: float) -> Found:
+def _found(row: NDArray[np.float64], score: float) -> DetectedFace:
     """A face from YuNet's numbers for it: left, top, width, height, five points."""
     left, top, width, height = row[:4].tolist()
-    return Found((left, top, left + width, top + height), row[4:14].reshape(5, 2), float(score))
+    return DetectedFace((left, top, left + width, top + height), row[4:14].reshape(5, 2), float(score))
 
 
-def _is_sound(face: Found, image: Image.Image) -> bool:
+def _is_sound(face: DetectedFace, image: Image.Image) -> bool:
     """Whether a face lies in the picture and has a size: otherwise there is nothing to cut out."""
     if not np.isfinite(face.landmarks).all():
         return False

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien import atomic
-from mien.csv_text import csv_text
+from mien.csv_files import csv_text
 from mien.errors import DataError, UsageError
 from mien.pictures import is_picture
 from mien.predict.annotate import annotate
 from mien.predict.prediction import Face, Prediction
 from mien.predict.sources import files_of, read_file
-from mien.predict.video import CAMERA, COPY, is_video
+from mien.predict.video.footage import CAMERA, is_video
+from mien.predict.video.recording import COPY
 
 _COLUMNS = ("source", "x", "y", "width", "height", "emotion", "confidence", "uncertain")
 _WRITTEN = (".jpg", ".jpeg", ".png", ".webp")  # kept; annotated pictures of other kinds become .png

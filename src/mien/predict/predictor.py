@@ -14,7 +14,7 @@ from mien.errors import DataError, UsageError
 from mien.models.files import read_model
 from mien.models.model import Prior, predict_proba
 from mien.pictures import Picture
-from mien.predict.faces import Found, cut_out, find_faces
+from mien.predict.faces import DetectedFace, cut_out, find_faces
 from mien.predict.prediction import Box, Face, Point, Prediction
 from mien.predict.sources import Item, Source, items, take_array
 
@@ -152,7 +152,7 @@ class Predictor:
         return Face(cut.box, cut.landmarks, emotion, confidence, probabilities, confidence < self.min_confidence)
 
 
-def _box(found: Found, picture: Picture) -> Box:
+def _box(found: DetectedFace, picture: Picture) -> Box:
     """A face's box in original pixels, as far as it lies in the picture."""
     left, top = max(found.box[0], 0), max(found.box[1], 0)
     right, bottom = min(found.box[2], picture.image.width), min(found.box[3], picture.image.height)

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.data.audit import UNDIVIDED, Audit, facts
+from mien.audit.findings import UNDIVIDED, Audit, facts
+from mien.audit.near import LEAST_LIKENESS, MOST_BITS, Near
 from mien.data.drop import DROP
-from mien.data.near import LEAST_LIKENESS, MOST_BITS, Near
-from mien.report.reading import left_in, read_json, readable
+from mien.folders import left_in, read_json, readable
 from mien.report.tables import Table, percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.evaluate.suspects import Suspect
+    from mien.audit.suspects import Suspect
 
 AUDIT_CONTENT = "audit.json"
 _AGAIN = "look again (mien audit)"

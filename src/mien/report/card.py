@@ -12,9 +12,9 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from mien.errors import DataError
-from mien.report import manners
+from mien.report import intended_use as manners
 from mien.report.content import ReportData, Table, collect
-from mien.report.manners import Remark
+from mien.report.intended_use import Remark
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mien.evaluate.comparison import COMPARISON, ModelScore, Pair
-from mien.report.reading import left_in, read_json, readable
+from mien.folders import left_in, read_json, readable
+from mien.records.comparison import COMPARISON, ModelScore, Pair
+from mien.report.summaries import signed, verdict
 from mien.report.tables import Table, ends, minus, percent
-from mien.report.words import signed, verdict
 
 _AGAIN = "compare again (mien compare)"
 _INTERVAL = "95 % interval"

@@ -17,37 +17,17 @@ import numpy as np
 
 from mien.data.dataset import PARTS
 from mien.errors import DataError, UsageError
-from mien.evaluate.comparison import COMPARISON
-from mien.evaluate.evaluation import METRICS
-from mien.evaluate.metrics import ClassScore, Scores
-from mien.explain.heat import Method
+from mien.folders import read_json, readable
 from mien.models.files import MODEL_FILE, model_digest
+from mien.records.comparison import COMPARISON
+from mien.records.evaluation import METRICS, ClassScore, Scores
+from mien.records.figures import ALL_FIGURES, DATA_FIGURES, DISAGREEMENTS, FIGURES, METHODS, TRAINING_FIGURES
+from mien.records.recipe import Augment
+from mien.records.run import CONFIG, GIVEN_MODELS, HISTORY, Epoch, given_models, kept_epoch, read_history
 from mien.report.audit_content import AUDIT_CONTENT, AuditContent, read_audit
 from mien.report.comparison import ComparisonContent, read_comparison
-from mien.report.reading import read_json, readable
+from mien.report.summaries import certainty, summary, trained_elsewhere, variations
 from mien.report.tables import Table, ends, percent, read_table
-from mien.report.words import certainty, summary, trained_elsewhere, variations
-from mien.train.augment import Augment
-from mien.train.run import CONFIG, GIVEN_MODELS, HISTORY, given_models, read_history
-from mien.train.state import Epoch, kept_epoch
-
-FIGURES = "figures"
-DATA_FIGURES = ("class_bars", "class_pies", "faces_per_class", "augmentations", "mean_faces")
-TRAINING_FIGURES = ("learning_curves",)
-RESULT_FIGURES = (
-    "class_scores",
-    "class_curves",
-    "reliability",
-    "coverage",
-    "confusion",
-    "ten_predictions",
-    "confident_mistakes",
-    "corruptions",
-)
-METHODS: tuple[Method, ...] = ("gradcam", "occlusion")
-HEAT_FIGURES = tuple(f"{method}_{kind}" for method in METHODS for kind in ("predictions", "classes", "sanity"))
-DISAGREEMENTS = "disagreements"
-ALL_FIGURES = DATA_FIGURES + TRAINING_FIGURES + RESULT_FIGURES + HEAT_FIGURES
 
 _EVALUATE, _TRAIN = "evaluate the model again", "train again"  # remedies
 _DRAWN = "drawn faces"  # how `mien.train.run.data_note` begins where the training faces were drawn

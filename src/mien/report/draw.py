@@ -12,23 +12,18 @@ from mien import atomic
 from mien.data.dataset import Dataset, Split
 from mien.evaluate.comparison import Comparison
 from mien.evaluate.evaluation import Evaluation
-from mien.explain.heat import Method, Wanted, choose_method, groups, has_gradients, heat_maps
+from mien.explain.heat import MethodChoice, choose_method, has_gradients, heat_maps
 from mien.explain.sanity import cascade, sanity_csv, sanity_file
+from mien.explain.study import CHECKED, answer_title, group_maps, some_answers
 from mien.models.model import Model, predict_proba
+from mien.records.figures import DISAGREEMENTS, FIGURES, HEAT_FIGURES, METHODS
+from mien.records.recipe import Augment
 from mien.report import figures
-from mien.report.content import DISAGREEMENTS, FIGURES, HEAT_FIGURES, METHODS
-from mien.train.augment import Augment
 from mien.train.trainer import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-
-_HEATMAPS = 6  # right and wrong answers shown, of each
-_PAIRS = 5  # confusions whose mean map is shown
-# Faces of a group, and of the sanity check: occlusion asks for 82 predictions a face.
-_AVERAGED: dict[Method, int] = {"gradcam": 200, "occlusion": 20}
-_CHECKED: dict[Method, int] = {"gradcam": 64, "occlusion": 8}
 
 
 def draw_data(split: Split, folder: Path, seed: int = 0) -> list[Path]:
@@ -88,67 +83,44 @@ def draw_comparison(comparison: Comparison, faces: Dataset | None, folder: Path,
 
 
 def draw_heatmaps(
-    model: Model, evaluation: Evaluation, folder: Path, method: Wanted = "auto", seed: int = 0
+    model: Model, evaluation: Evaluation, folder: Path, method: MethodChoice = "auto", seed: int = 0
 ) -> list[Path]:
     """Where the model looks: single answers, right and wrong, and the mean map of each class and of the commonest
     confusions. Raises ModelError where Grad-CAM is wanted of a model without gradients.
     """
     how = choose_method(model, method)
     faces, answers = evaluation.faces, evaluation.predicted
-    shown = _some(evaluation, seed)
+    shown = some_answers(evaluation, seed)
     maps = heat_maps(model, faces.images[shown], answers[shown], how)
-    titles = [_title(evaluation, i) for i in shown]
+    titles = [answer_title(evaluation, i) for i in shown]
     pictures = {
         f"{how}_predictions": figures.heatmaps(faces.images[shown], maps, titles, evaluation.right[shown]),
-        f"{how}_classes": _mean_maps(model, evaluation, how, seed),
+        f"{how}_classes": figures.group_heatmaps(group_maps(model, evaluation, how, seed)),
     }
     return _save(pictures, folder)
 
 
 def draw_sanity(
-    model: Model, evaluation: Evaluation, folder: Path, method: Wanted = "auto", seed: int = 0
+    model: Model, evaluation: Evaluation, folder: Path, method: MethodChoice = "auto", seed: int = 0
 ) -> list[Path]:
     """Whether the maps change when the network forgets what it has learned; nothing where torch does not run it."""
     if not has_gradients(model):
         return []
     how = choose_method(model, method)
-    chosen = np.random.default_rng(seed).permutation(len(evaluation.faces))[: _CHECKED[how]]
+    chosen = np.random.default_rng(seed).permutation(len(evaluation.faces))[: CHECKED[how]]
     faces = evaluation.faces.images[chosen]
     stages = cascade(model, faces, evaluation.predicted[chosen], how, seed)
     atomic.write_text(folder / sanity_file(how), sanity_csv(stages))
     return _save({f"{how}_sanity": figures.sanity(faces, stages)}, folder)
 
 
-def draw_photo(model: Model, faces: NDArray[np.uint8], folder: Path, name: str, method: Wanted = "auto") -> list[Path]:
+def draw_photo(
+    model: Model, faces: NDArray[np.uint8], folder: Path, name: str, method: MethodChoice = "auto"
+) -> list[Path]:
     """Where the model looks on the faces of a photo, gray squares uint8 [N, S, S]."""
     probabilities = predict_proba(model, faces)
     maps = heat_maps(model, faces, probabilities.argmax(1), choose_method(model, method))
     return _save({name: figures.photo_heatmaps(faces, maps, probabilities, model.classes)}, folder)
-
-
-def _mean_maps(model: Model, evaluation: Evaluation, method: Method, seed: int) -> Figure:
-    """The mean face and map of each class's right answers and of the commonest confusions."""
-    faces, rng = evaluation.faces, np.random.default_rng(seed)
-    everybody = groups(faces.labels, evaluation.predicted, len(faces.classes), _PAIRS)
-    chosen = [group._replace(members=rng.permutation(group.members)[: _AVERAGED[method]]) for group in everybody]
-    images = [faces.images[few] for *_, few in chosen]
-    maps = [heat_maps(model, faces.images[few], evaluation.predicted[few], method) for *_, few in chosen]
-    titles = [(faces.classes[truth], faces.classes[answer], len(few)) for truth, answer, few in chosen]
-    return figures.group_heatmaps([few.mean(0) for few in images], [few.mean(0) for few in maps], titles)
-
-
-def _some(evaluation: Evaluation, seed: int) -> np.ndarray:
-    """A few right answers, then a few wrong ones, drawn from `seed`."""
-    rng = np.random.default_rng(seed)
-    right, wrong = np.flatnonzero(evaluation.right), np.flatnonzero(~evaluation.right)
-    drawn = [rng.permutation(indices)[:_HEATMAPS] for indices in (right, wrong)]
-    return np.concatenate(drawn).astype(np.int64)
-
-
-def _title(evaluation: Evaluation, i: int) -> str:
-    classes = evaluation.faces.classes
-    truth, answer = classes[evaluation.faces.labels[i]], classes[evaluation.predicted[i]]
-    return answer if truth == answer else f"{truth}, called {answer}"
 
 
 def _save(pictures: dict[str, Figure], folder: Path) -> list[Path]:

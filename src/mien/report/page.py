@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from mien import atomic
 from mien.errors import DataError
-from mien.report import manners
+from mien.report import intended_use as manners
 from mien.report.content import ReportData, collect
 from mien.report.tables import percent
 

@@ -1,6 +1,7 @@
 """Training: augmentation, recipes, the loop, and run folders."""
 
-from mien.train.recipes import Recipe, find_recipe
+from mien.records.recipe import Recipe
+from mien.train.recipes import find_recipe
 from mien.train.trainer import Listener, TrainResult, train
 
 __all__ = ["Listener", "Recipe", "TrainResult", "find_recipe", "train"]

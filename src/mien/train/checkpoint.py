@@ -20,7 +20,8 @@ from mien import atomic
 from mien.errors import TrainingError
 from mien.models.model import Model, parse_header
 from mien.models.networks import build, torch_network
-from mien.train.state import Epoch, State, copies, named
+from mien.records.run import Epoch
+from mien.train.state import State, copies, named
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,48 +6,12 @@ each change can be measured; RECORDS.md has the figures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf
-from typing import Any, Literal
+from typing import Any
 
 from mien.errors import UsageError
-from mien.train.augment import Augment
-
-Balance = Literal["weights", "sqrt", "none"]
-Keep = Literal["lowest", "last"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One way to train.
-
-    balance: class weights n / (K n_k) ("weights"), their square roots scaled to mean 1 over the faces ("sqrt"),
-    or none. optimizer: "adam", or "sgd" (Nesterov, momentum 0.9).
-    l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
-    schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
-    "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
-    adjust: how much of ln(frequency of the class) the loss adds to the logits, so that the answers owe the less to it
-    (logit adjustment, arXiv:2007.07314). average: decay a step of the running mean of the weights, 0 for none; the
-    mean is what is validated and kept. keep: the model of the "lowest" validation loss, or that of the "last" epoch:
-    then nothing is chosen, and the validation figures are no luckier than the model.
-    """
-
-    name: str
-    network: str = "classic"
-    epochs: int = 30
-    batch_size: int = 64
-    balance: Balance = "weights"
-    optimizer: Literal["adam", "sgd"] = "adam"
-    rate: float = 1e-3
-    l2: float = 1e-4
-    schedule: Literal["plateau", "onecycle"] = "plateau"
-    smoothing: float = 0.0
-    adjust: float = 0.0
-    average: float = 0.0
-    keep: Keep = "lowest"
-    augment: Augment = field(default_factory=Augment)
-
+from mien.records.recipe import Augment, Recipe
 
 CLASSIC = Recipe("classic")
 
@@ -136,14 +100,6 @@ def with_changes(recipe: Recipe, **changes: Any) -> Recipe:
         if not 0 < getattr(changed, name) < inf:
             raise UsageError(f"--{name} {getattr(changed, name)}: must be a number greater than 0")
     return changed
-
-
-def restore_recipe(fields: Mapping[str, Any]) -> Recipe:
-    """The recipe that `asdict` gave, by way of JSON perhaps; raises KeyError or TypeError where it is none."""
-    augment: dict[str, Any] = dict(fields["augment"])
-    augment["brightness"] = tuple(augment["brightness"])
-    settings: dict[str, Any] = {**fields, "augment": Augment(**augment)}
-    return Recipe(**settings)
 
 
 def explain_recipe(name: str) -> str:

@@ -6,49 +6,46 @@ in between, resuming writes them anew. A run that has ended says so in its confi
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from mien import __version__, atomic
-from mien.csv_text import csv_text
-from mien.data.copies import blank, conflicting, copy_groups, group_sizes, shared_with
+from mien import atomic
+from mien._version import __version__
+from mien.csv_files import csv_text
 from mien.data.dataset import Dataset, Split
+from mien.data.facts import data_note, describe
 from mien.data.kaggle import is_kaggle
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
 from mien.errors import DataError, MienError, TrainingError, UsageError
-from mien.models import kernels
+from mien.folders import hold
 from mien.models.files import MODEL_FILE, model_digest, read_model, write_model
+from mien.models.kernels import fused as kernels
 from mien.models.model import Model
 from mien.models.networks import parameters, pick_device, torch_network
+from mien.records.recipe import Recipe, restore_recipe
+from mien.records.run import CONFIG, HISTORY, Epoch, given_models, how_ended, read_config
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
-from mien.train.lock import hold
-from mien.train.others import check_models
-from mien.train.recipes import Recipe, restore_recipe
-from mien.train.state import Epoch, State
+from mien.train.state import State
+from mien.train.teachers import check_models
 from mien.train.trainer import Listener, TrainResult, has_bfloat16, train, with_notes
 
-CONFIG = "config.json"
-HISTORY = "history.csv"
-GIVEN_MODELS = ("taught by", "began with")  # in a model's notes
-_PATHS = ("save_as", "votes", "init")  # fields of Start
+_PATHS = ("save_as", "votes", "init")  # fields of RunConfig
 
 Finish = Callable[[TrainResult], None]
 
 
 @dataclass(frozen=True)
-class Start:
+class RunConfig:
     """What a run is started with; `split` has been joined with `votes`, if they are given.
 
     `command`, `data_path`, `save_as`, `votes`, and the paths of `teachers` and `init`, are for the record and for who
@@ -67,16 +64,7 @@ class Start:
     init: Path | None = None
 
 
-def free_folder(base: Path) -> Path:
-    """`base`, or the first of `base-2`, `base-3` ... that does not exist or is empty."""
-    candidate, number = base, 1
-    while candidate.exists() and any(candidate.iterdir()):
-        number += 1
-        candidate = base.with_name(f"{base.name}-{number}")
-    return candidate
-
-
-def train_run(start: Start, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
+def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
     """Train into the folder `out`, which must not hold a run yet; after each epoch all that is needed is on disk.
 
     `finish` is called with the result before the run counts as ended: what it leaves undone when killed is made up
@@ -97,15 +85,15 @@ def train_run(start: Start, out: Path, listener: Listener, finish: Finish = lamb
         return _go(start, config, None, out, listener, finish)
 
 
-def resume_run(start: Start, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
+def resume_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
     """Go on with the run in `out` from its last checkpoint, or anew where it has none; `start` is `read_start(out)`.
 
     Ends as the run would have ended: the same weights and history to the bit, on the same machine. Raises
     TrainingError as `train_run` does, and where the checkpoint is damaged or the run has ended.
     """
     with hold(out):
-        config = _read_config(out)
-        if _ended(config):
+        config = read_config(out)
+        if how_ended(config):
             raise TrainingError(f"{out}: has ended already; there is nothing to resume")
         state = _saved(out, config, listener)
         with _writing(out):
@@ -120,7 +108,7 @@ def settled(folder: Path) -> str:
 
     Clears away what a process that was killed while ending left behind.
     """
-    how = _ended(_read_config(folder))
+    how = how_ended(read_config(folder))
     if how:
         with hold(folder):
             atomic.remove_leftovers(folder)
@@ -128,13 +116,13 @@ def settled(folder: Path) -> str:
     return how
 
 
-def read_start(folder: Path) -> Start:
+def read_start(folder: Path) -> RunConfig:
     """What the run in `folder` was started with, its data read again.
 
     Raises UsageError where there is no run, DataError where its data are gone or are not the same, TrainingError
     where there is no device such as it trains on.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     try:
         recipe = restore_recipe(config["recipe"])
         path, digests = config["data"]["path"], config["data"]["sha256"]
@@ -150,64 +138,7 @@ def read_start(folder: Path) -> Start:
             f"{folder}: trains on '{device}', which is not here; resume it where there is one"
         ) from None
     split = _same_data(folder, path, votes, digests)
-    return Start(recipe, split, seed, device, path, command, save_as, votes, teachers, init)
-
-
-def read_history(folder: Path) -> list[Epoch]:
-    """The epochs in a run folder's `history.csv`; raises DataError where a line is damaged."""
-    path = folder / HISTORY
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return [_epoch(row) for row in csv.DictReader(file)]
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DataError(f"{path}: not a training history ({error})") from None
-
-
-def describe(split: Split, path: str) -> dict[str, Any]:
-    """Facts about the data of a run, as plain values."""
-    parts = split.parts()
-    sizes = {name: group_sizes(copy_groups(part.images)) for name, part in parts.items()}
-    return {
-        "path": path,
-        "origin": split.origin,
-        "note": data_note(split, path),
-        "classes": list(split.classes),
-        "counts": {name: dict(zip(split.classes, part.counts().tolist(), strict=True)) for name, part in parts.items()},
-        "copies": sum(int((size > 1).sum()) for size in sizes.values()),
-        "blank": sum(int(blank(part.images).sum()) for part in parts.values()),
-        "conflicts": _conflicts(list(parts.values())),
-        "also_in_train": {name: _also_in(split.train, part) for name, part in parts.items() if name != "train"},
-        "sha256": {name: part.digest() for name, part in parts.items()},
-    }
-
-
-def _also_in(train: Dataset, part: Dataset) -> int:
-    return int(shared_with(part.images, train.images).sum())
-
-
-def _conflicts(parts: Sequence[Dataset]) -> int:
-    """The groups of copies, over all parts, whose faces do not all carry the same label."""
-    groups = copy_groups(np.concatenate([part.images for part in parts]))
-    labels = np.concatenate([part.labels for part in parts])
-    return len(np.unique(groups[conflicting(groups, labels)]))
-
-
-def data_note(split: Split, path: str) -> str:
-    """Where the faces come from, in one line; drawn faces are named as such.
-
-    It travels in model files, which are passed on: of the path, only the last name.
-    """
-    drawn = sum(name.rsplit("/", 1)[-1].startswith("drawn_") for name in split.train.paths)
-    kind = "drawn faces, not photographs; " if drawn else ""
-    return f"{kind}{path}: {split.origin}".replace(path, Path(path).name or path)
-
-
-def given_models(config: Mapping[str, Any]) -> dict[str, str]:
-    """Name and digest of a run's teachers, and of what it began with; a key of GIVEN_MODELS is missing for none."""
-    teachers = zip(config.get("teachers", ()), config.get("teachers_sha256", ()), strict=False)
-    init = [(config["init"], config["init_sha256"])] if config.get("init") else []
-    texts = (", ".join(f"{Path(path).name} ({sha[:12]})" for path, sha in given) for given in (teachers, init))
-    return {key: text for key, text in zip(GIVEN_MODELS, texts, strict=True) if text}
+    return RunConfig(recipe, split, seed, device, path, command, save_as, votes, teachers, init)
 
 
 def versions() -> dict[str, str]:
@@ -217,7 +148,7 @@ def versions() -> dict[str, str]:
 
 
 def _go(
-    start: Start, config: dict[str, Any], state: State | None, out: Path, listener: Listener, finish: Finish
+    start: RunConfig, config: dict[str, Any], state: State | None, out: Path, listener: Listener, finish: Finish
 ) -> TrainResult:
     """Train from `state` to the end, on disk; the folder is held and its config written."""
     notes = {"data": data_note(start.split, start.data_path), **given_models(config), "mien": __version__}
@@ -244,11 +175,11 @@ def _go(
     return result
 
 
-def _faces(start: Start) -> tuple[Dataset, Dataset]:
+def _faces(start: RunConfig) -> tuple[Dataset, Dataset]:
     return start.split.part("train"), with_majority(start.split.part("val"))
 
 
-def _models(start: Start, config: dict[str, Any]) -> tuple[list[Model], Model | None]:
+def _models(start: RunConfig, config: dict[str, Any]) -> tuple[list[Model], Model | None]:
     """The teachers, and what training begins with; raises DataError where one is not what the run was started with."""
     if len(start.teachers) != len(config["teachers_sha256"]):
         raise DataError(f"{CONFIG}: its teachers are not those that it counts; train anew")
@@ -264,11 +195,6 @@ def _given(path: Path, digest: str) -> Model:
     if not same:
         raise DataError(f"{path}: not the model that this run was started with; put it back, or train anew")
     return read_model(path)
-
-
-def _ended(config: dict[str, Any]) -> str:
-    how = config.get("ended", "interrupted")
-    return "" if how == "interrupted" else how
 
 
 def _saved(out: Path, config: dict[str, Any], listener: Listener) -> State | None:
@@ -324,20 +250,7 @@ def _same_data(folder: Path, path: str, votes: Path | None, digests: dict[str, s
     return split
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise UsageError(f"{folder}: holds no training run ({CONFIG}); start one with mien train --data")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); train anew") from None
-    if not isinstance(config, dict):
-        raise DataError(f"{path}: not the record of a run; train anew")
-    return config
-
-
-def _config(start: Start) -> dict[str, Any]:
+def _config(start: RunConfig) -> dict[str, Any]:
     return {
         "recipe": asdict(start.recipe),
         "seed": start.seed,
@@ -387,8 +300,3 @@ def _write_results(model: Model | None, history: Sequence[Epoch], out: Path) -> 
         write_model(model, out / MODEL_FILE)
     names = [field.name for field in fields(Epoch)]
     atomic.write_text(out / HISTORY, csv_text(names, (astuple(epoch) for epoch in history)))
-
-
-def _epoch(row: dict[str, str]) -> Epoch:
-    numbers = {name: float(value) for name, value in row.items()}
-    return Epoch(**{**numbers, "epoch": int(numbers["epoch"])})  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from mien.train.recipes import Recipe
+from mien.records.recipe import Recipe
 
 _HALVE_AFTER = 3
 _STOP_AFTER = 5

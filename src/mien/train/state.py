@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from mien.records.run import Epoch
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
     from mien.models.model import Model
-    from mien.train.recipes import Keep
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of `history.csv`. `seconds` and `images_per_second` count training, not validation."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    lr: float
-    seconds: float
-    images_per_second: float
 
 
 @dataclass(frozen=True)
@@ -53,11 +40,6 @@ class State:
     def last(self) -> Epoch:
         """The epoch just done."""
         return self.history[-1]
-
-
-def kept_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:
-    """The epoch whose model is kept: the "last", or the first with the "lowest" validation loss."""
-    return history[-1] if keep == "last" else min(history, key=lambda epoch: epoch.val_loss)
 
 
 def copies(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

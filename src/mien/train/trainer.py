@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,17 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mien.data.dataset import Dataset
 from mien.errors import TrainingError, UsageError
 from mien.models.model import Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
-from mien.train.others import Teacher, begin, check_models
-from mien.train.recipes import Balance, Recipe
+from mien.records.recipe import Recipe
+from mien.records.run import Epoch, kept_epoch
+from mien.train.augment import augmented
+from mien.train.ema import WeightAverage
+from mien.train.losses import adjusted_prior, as_shares, class_frequency, class_weights
 from mien.train.schedule import make_schedule
-from mien.train.state import Epoch, State, copies, kept_epoch, named, optimizer_tensors, restore_optimizer
+from mien.train.state import State, copies, named, optimizer_tensors, restore_optimizer
+from mien.train.teachers import Teacher, begin, check_models
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -114,16 +116,6 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def class_weights(counts: np.ndarray, balance: Balance) -> np.ndarray:
-    """Loss weight of each class [K] given its number of faces [K]; their mean over the faces is 1."""
-    if balance == "none":
-        return np.ones(len(counts))
-    weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
-    if balance == "sqrt":
-        weights = np.sqrt(weights)
-    return weights * counts.sum() / (weights * counts).sum()
-
-
 @dataclass(frozen=True)
 class _Resident:
     """Faces uint8 [N, 1, S, S], labels int64 [N], and what to answer, on the device.
@@ -134,52 +126,6 @@ class _Resident:
     faces: Tensor
     labels: Tensor
     targets: Tensor
-
-
-def _frequency(data: Dataset, weights: np.ndarray) -> np.ndarray:
-    """How much of the loss each class has, float64 [K], together 1."""
-    counts = data.counts() if data.shares is None else data.shares.sum(0, np.float64)
-    return counts * weights / (counts * weights).sum()
-
-
-def _tilted(frequency: np.ndarray, power: float) -> tuple[float, ...]:
-    """Frequencies to a power, together 1; () where a class has no faces."""
-    raised = frequency**power
-    return tuple((raised / raised.sum()).tolist()) if frequency.all() else ()
-
-
-class _RunningMean:
-    """A second network: the mean of the first one's weights and statistics over its updates, the latest counting most.
-
-    torch's `AveragedModel` computes the same, but waits for the device at every update.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = deepcopy(network)
-        pairs = list(zip(_numbers(self.network), _numbers(network), strict=True))
-        self._smooth = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
-        self._move = get_ema_multi_avg_fn(decay)
-        self._begun = False
-
-    def update(self) -> None:
-        """Take in the network as it is now; the first time, as the mean itself."""
-        for mean, latest in self._counts if self._begun else [*self._counts, *self._smooth]:
-            mean.copy_(latest)
-        if self._begun:
-            means, latest = map(list, zip(*self._smooth, strict=True))
-            self._move(means, latest, 0)
-        self._begun = True
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from a mean that was begun before."""
-        self.network.load_state_dict(tensors)
-        self._begun = True
-
-
-def _numbers(network: nn.Module) -> list[Tensor]:
-    """All that a network learned or counted, in place."""
-    return [tensor.detach() for tensor in (*network.parameters(), *network.buffers())]
 
 
 class _Run:
@@ -202,15 +148,15 @@ class _Run:
         self.network = begin(recipe.network, train.classes, init).to(device)
         if device.type == "cpu":
             fuse(self.network)
-        self.average = _RunningMean(self.network, recipe.average) if recipe.average else None
+        self.average = WeightAverage(self.network, recipe.average) if recipe.average else None
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
         self.train, self.val = _resident(train, device), _resident(val, device)
         weights = class_weights(train.counts(), recipe.balance)
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
-        frequency = _frequency(train, weights)
-        self.prior = _tilted(frequency, 1 - recipe.adjust)
+        frequency = class_frequency(train, weights)
+        self.prior = adjusted_prior(frequency, 1 - recipe.adjust)
         self.teachers = [Teacher.of(model, frequency, device) for model in teachers]
         granted = recipe.adjust * np.log(np.maximum(frequency, _RAREST))
         self.granted = torch.from_numpy(granted).float().to(device)
@@ -288,7 +234,7 @@ class _Run:
         total = torch.zeros(2, device=self.device)
         seen, told = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
-            faces = self.recipe.augment(self.train.faces[batch].float() / 255, generator)
+            faces = augmented(self.train.faces[batch].float() / 255, self.recipe.augment, generator)
             total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
             seen += len(batch)
             if time.perf_counter() - told > _REPORT_EVERY:
@@ -319,7 +265,7 @@ class _Run:
         """What to answer, float32 [B, K]: half as the data say, half as the teachers do."""
         with torch.no_grad(), self._precision():
             answers = torch.stack([teacher(faces) for teacher in self.teachers]).mean(0)
-        return (_shares(targets, len(self.classes)) + answers) / 2
+        return (as_shares(targets, len(self.classes)) + answers) / 2
 
     def _validate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation faces."""
@@ -369,11 +315,6 @@ class _Run:
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
             f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
         )
-
-
-def _shares(targets: Tensor, classes: int) -> Tensor:
-    """What to answer as float32 [B, K], of shares or of labels [B]."""
-    return targets if targets.is_floating_point() else torch.eye(classes, device=targets.device)[targets]
 
 
 def _same_for_all(probabilities: Tensor) -> bool:

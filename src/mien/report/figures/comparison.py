@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from mien.report.figures.style import (
-    FACE,
-    INK,
-    SMALL,
-    TEXT,
-    mark,
-    name,
-    new_figure,
-    note,
-    sentence,
-    show_face,
-)
+from mien.report.figures.style import FACE, INK, SMALL, TEXT, mark, name, new_figure, note, sentence, show_face
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
+from mien.records.recipe import Augment
 from mien.report.figures.style import (
     FACE,
     INK,
@@ -28,8 +29,8 @@ from mien.report.figures.style import (
     sentence,
     show_face,
 )
-from mien.report.words import variations
-from mien.train.augment import Augment
+from mien.report.summaries import variations
+from mien.train.augment import augmented
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,5 +184,4 @@ def _draw(rng: np.random.Generator, dataset: Dataset, label: int, count: int) ->
 
 def _variants(face: NDArray[np.uint8], augment: Augment, generator: torch.Generator) -> NDArray[np.uint8]:
     batch = torch.from_numpy(face).float().div(255).expand(_VARIANTS, 1, *face.shape)
-    varied = augment(batch, generator)
-    return varied[:, 0].mul(255).round().byte().numpy()
+    return augmented(batch, augment, generator)[:, 0].mul(255).round().byte().numpy()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mien.colours import class_colour
-from mien.evaluate.metrics import Scores
+from mien.records.evaluation import Scores
 from mien.report.figures.style import (
     BLUES,
     FACE,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.explain.sanity import Stage
+from mien.explain.study import GroupMap
 
 _SIDE = 1.25  # inches, a face
 _HEAT = "inferno"
@@ -68,24 +69,16 @@ def heatmaps(
     return figure
 
 
-def group_heatmaps(
-    faces_mean: Sequence[NDArray[np.floating]],
-    maps_mean: Sequence[NDArray[np.floating]],
-    titles: Sequence[tuple[str, str, int]],
-) -> Figure:
-    """The mean face of each group under the mean of its heat maps; each map scaled to its own maximum.
-
-    faces_mean: [S, S] a group, 0 to 255; maps_mean: [S, S] a group; titles: its label, answer and number of faces.
-    """
-    if not titles:
+def group_heatmaps(groups: Sequence[GroupMap]) -> Figure:
+    """The mean face of each group under the mean of its heat maps; each map scaled to its own maximum."""
+    if not groups:
         return sentence("There are no faces to explain.")
-    columns = min(len(titles), 6)
-    figure = new_figure(max(columns, 3) * 1.55, -(-len(titles) // columns) * 1.95 + 0.25)
-    grid = cells(figure, len(titles), columns)
-    for axes, face, heat, (truth, answer, count) in zip(grid, faces_mean, maps_mean, titles, strict=True):
-        _overlay(axes, face, heat)
-        right = truth == answer
-        title = f"{name(truth)}\n→ {name(answer)} {mark(right)}\nn = {count:,}"
+    columns = min(len(groups), 6)
+    figure = new_figure(max(columns, 3) * 1.55, -(-len(groups) // columns) * 1.95 + 0.25)
+    for axes, group in zip(cells(figure, len(groups), columns), groups, strict=True):
+        _overlay(axes, group.face, group.map)
+        right = group.truth == group.answer
+        title = f"{name(group.truth)}\n→ {name(group.answer)} {mark(right)}\nn = {group.count:,}"
         axes.set_title(title, fontsize=SMALL, color=verdict(right))
     note(figure, _READ_AS)
     return figure

@@ -12,7 +12,7 @@ from mien.colours import class_colour
 from mien.evaluate.corruptions import KINDS, STRENGTHS
 from mien.evaluate.curves import Curve, accuracy_by_coverage, kept, precision_recall, roc
 from mien.evaluate.evaluation import COVERAGE
-from mien.evaluate.metrics import wilson
+from mien.evaluate.intervals import wilson
 from mien.evaluate.reliability import error_if_calibrated, reliability_bins
 from mien.report.figures.style import (
     BLUES,

@@ -1,0 +1,1 @@
+"""Auditing: copies, near copies, pictures without a face, labels that are probably wrong."""

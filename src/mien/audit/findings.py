@@ -1,0 +1,181 @@
+"""What is wrong with a collection of faces: copies, near copies, conflicting labels, pictures that show no face.
+
+`audit(source)` looks at every image and changes none; `facts` are its counts. Whether a picture shows a face is not
+decided here, as face detectors miss many true faces of 48 pixels: `blank`, `plain` and `border` name what is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mien.audit.near import Near, near_copies
+from mien.data.copies import blank, conflicting, copy_groups, group_sizes
+from mien.data.dataset import PARTS, Dataset
+from mien.data.sources import Source, load
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNDIVIDED = "all"  # how the one part of a source without a division is called
+
+_PLAIN_SHARE = (
+    0.6  # of the pixels that share one gray; from here on FER-2013's are nearly all placeholders and drawings
+)
+_ONE_GRAY = 8  # levels by which pixels of one gray may differ, as JPEG has it
+_BORDER_SHARE = 0.25  # of the picture
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was seen of N images, in the source's order.
+
+    names: in the source. parts: "train", "val", "test", or "all" where the source has no division. groups: int64 [N],
+    exact copies share one. The rest is bool [N]: blank, one gray and nothing else; plain, one gray over most of the
+    picture; border, one gray around it over a quarter of the picture or more; copy, occurs more than once; conflict,
+    its copies carry more than one label. near: pairs of near copies, each between the first images of two groups.
+    """
+
+    faces: Dataset
+    names: tuple[str, ...]
+    parts: NDArray[np.str_]
+    groups: NDArray[np.int64]
+    blank: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+    border: NDArray[np.bool_]
+    copy: NDArray[np.bool_]
+    conflict: NDArray[np.bool_]
+    near: tuple[Near, ...]
+
+    def part_names(self) -> list[str]:
+        """The parts that hold images."""
+        return [part for part in (UNDIVIDED, *PARTS) if (self.parts == part).any()]
+
+    def across(self) -> NDArray[np.bool_]:
+        """For each image [N], whether its copies lie in more than one part."""
+        _, numbers = np.unique(self.parts, return_inverse=True)
+        return conflicting(self.groups, numbers)
+
+    def in_train(self) -> NDArray[np.bool_]:
+        """For each image [N] outside training, whether a copy of it lies in training."""
+        return np.isin(self.groups, self.groups[self._trained()]) & ~self._trained()
+
+    def nearly_in_train(self) -> NDArray[np.bool_]:
+        """For each image [N] outside training, whether a near copy of it lies there, and no exact one."""
+        trained = np.zeros(len(self.groups), bool)
+        trained[self.groups[self._trained()]] = True
+        reached = np.zeros(len(self.groups), bool)
+        for pair in self.near:
+            first, second = self.groups[pair.first], self.groups[pair.second]
+            reached[first] |= trained[second]
+            reached[second] |= trained[first]
+        return reached[self.groups] & ~self._trained() & ~self.in_train()
+
+    def near_across(self, pair: Near) -> bool:
+        """Whether images of a pair, or copies of them, lie in different parts."""
+        return len(self._parts_of(pair.first) | self._parts_of(pair.second)) > 1
+
+    def near_conflict(self, pair: Near) -> bool:
+        """Whether the images of a pair carry different labels."""
+        return bool(self.faces.labels[pair.first] != self.faces.labels[pair.second])
+
+    def _trained(self) -> NDArray[np.bool_]:
+        return self.parts == "train"
+
+    def _parts_of(self, place: int) -> set[str]:
+        return set(self.parts[self.groups == self.groups[place]].tolist())
+
+
+def audit(source: Source) -> Audit:
+    """Look at every image of `source`; raises DataError if any cannot be read."""
+    faces = load(source)
+    images, groups = faces.images, copy_groups(faces.images)
+    _, firsts = np.unique(groups, return_index=True)
+    empty = blank(images)
+    return Audit(
+        faces=faces,
+        names=tuple(entry.name for entry in source.entries),
+        parts=np.array([entry.part or UNDIVIDED for entry in source.entries]),
+        groups=groups,
+        blank=empty,
+        plain=_plain(images) & ~empty,
+        border=(_border_share(images) >= _BORDER_SHARE) & ~empty,
+        copy=group_sizes(groups) > 1,
+        conflict=conflicting(groups, faces.labels),
+        near=near_copies(images, firsts[~empty[firsts]]),
+    )
+
+
+def facts(seen: Audit) -> dict[str, Any]:
+    """The counts of an audit, as plain values."""
+    parts = seen.part_names()
+    return {
+        "images": {part: int((seen.parts == part).sum()) for part in parts},
+        "classes": {part: _class_counts(seen, part) for part in parts},
+        "imbalance": _imbalance(seen.faces),
+        "distinct": _groups(seen, np.ones(len(seen.groups), bool)),
+        "copies": {
+            "groups": _groups(seen, seen.copy),
+            "images": int(seen.copy.sum()),
+            "groups_in_several_parts": _groups(seen, seen.across()),
+            "groups_with_conflicting_labels": _groups(seen, seen.conflict),
+            "also_in_train": _outside_train(seen, seen.in_train(), parts),
+        },
+        "near_copies": {
+            "pairs": len(seen.near),
+            "mirrored": sum(pair.mirrored for pair in seen.near),
+            "pairs_in_several_parts": sum(map(seen.near_across, seen.near)),
+            "pairs_with_different_labels": sum(map(seen.near_conflict, seen.near)),
+            "nearly_in_train": _outside_train(seen, seen.nearly_in_train(), parts),
+        },
+        "blank": int(seen.blank.sum()),
+        "plain": int(seen.plain.sum()),
+        "border": int(seen.border.sum()),
+    }
+
+
+def _class_counts(seen: Audit, part: str) -> dict[str, int]:
+    counts = np.bincount(seen.faces.labels[seen.parts == part], minlength=len(seen.faces.classes))
+    return dict(zip(seen.faces.classes, counts.tolist(), strict=True))
+
+
+def _imbalance(faces: Dataset) -> dict[str, Any]:
+    counts = faces.counts()
+    most, fewest = int(counts.argmax()), int(counts.argmin())
+    ratio = round(float(counts[most] / counts[fewest]), 1)
+    return {"most": faces.classes[most], "fewest": faces.classes[fewest], "ratio": ratio}
+
+
+def _groups(seen: Audit, marked: NDArray[np.bool_]) -> int:
+    """Number of groups among the marked images."""
+    return len(np.unique(seen.groups[marked]))
+
+
+def _outside_train(seen: Audit, marked: NDArray[np.bool_], parts: Sequence[str]) -> dict[str, int]:
+    if "train" not in parts:
+        return {}
+    return {part: int((marked & (seen.parts == part)).sum()) for part in parts if part != "train"}
+
+
+def _plain(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """For each image [N], whether one gray fills most of it."""
+    ordered = np.sort(images.reshape(len(images), -1), axis=1)
+    most = int(_PLAIN_SHARE * ordered.shape[1])
+    return (ordered[:, most:] - ordered[:, :-most]).min(axis=1) <= _ONE_GRAY
+
+
+def _border_share(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """For each image [N], the share of it that lies in rows and columns of one gray at its edges."""
+    sides = images, images.transpose(0, 2, 1)
+    kept = [images.shape[1] - _leading(lines) - _leading(lines[:, ::-1]) for lines in sides]
+    return 1 - np.maximum(kept[0], 0) * np.maximum(kept[1], 0) / images[0].size
+
+
+def _leading(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each image [N], the number of its first rows that together show one gray."""
+    highest = np.maximum.accumulate(images.max(axis=2), axis=1)
+    lowest = np.minimum.accumulate(images.min(axis=2), axis=1)
+    return (highest - lowest <= _ONE_GRAY).sum(axis=1)

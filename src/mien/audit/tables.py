@@ -1,0 +1,80 @@
+"""The tables an audit leaves: audit.csv, near.csv, drop.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mien.audit.findings import UNDIVIDED, Audit
+from mien.audit.near import Near
+from mien.csv_files import csv_text
+
+if TYPE_CHECKING:
+    from mien.audit.suspects import Suspect
+
+
+_HEAD = (
+    "path", "part", "label", "kinds", "group", "near", "bits", "likeness", "mirrored", "suggested", "score",
+)  # fmt: skip
+
+
+def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
+    """A table with one row an image that has something about it, in the source's order.
+
+    kinds: `blank`, `plain`, `border`, `copy`, `conflict`, `near`, `suspect`, joined by `;`. group: shared by exact
+    copies. near: its closest near copy; bits, likeness, mirrored: how close. suggested, score: of a suspect.
+    """
+    rows = []
+    suspected = {suspect.place: suspect for suspect in suspects}
+    closest = _closest(seen)
+    for i, name in enumerate(seen.names):
+        pair, suspect = closest.get(int(seen.groups[i])), suspected.get(i)
+        kinds = _kinds(seen, i) + ["near"] * (pair is not None) + ["suspect"] * (suspect is not None)
+        if kinds:
+            label = seen.faces.classes[seen.faces.labels[i]]
+            start = (name, seen.parts[i], label, ";".join(kinds), seen.groups[i])
+            rows.append((*start, *_near_cells(seen, i, pair), *_suspect_cells(seen, suspect)))
+    return csv_text(_HEAD, rows)
+
+
+def near_text(seen: Audit) -> str:
+    """A table of all pairs of near copies, the closest first: names, labels, and how close (see `Near`)."""
+    rows = []
+    for pair in seen.near:
+        sides = [(seen.names[i], seen.faces.classes[seen.faces.labels[i]]) for i in (pair.first, pair.second)]
+        rows.append((*sides[0], *sides[1], pair.bits, f"{pair.likeness:.4f}", "yes" if pair.mirrored else "no"))
+    return csv_text(("path", "label", "near", "near_label", "bits", "likeness", "mirrored"), rows)
+
+
+def to_drop(seen: Audit, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
+    """Name and reason of each image that training does better without: blank, in conflict with a copy, or suspect.
+
+    Val and test images are left alone: a score on fewer of them could be compared with nobody's.
+    """
+    reasons = {suspect.place: "suspect" for suspect in suspects}
+    reasons |= {i: kind for i in range(len(seen.names)) for kind in ("conflict", "blank") if getattr(seen, kind)[i]}
+    return [(seen.names[i], reasons[i]) for i in sorted(reasons) if seen.parts[i] in ("train", UNDIVIDED)]
+
+
+def _kinds(seen: Audit, i: int) -> list[str]:
+    return [kind for kind in ("blank", "plain", "border", "copy", "conflict") if getattr(seen, kind)[i]]
+
+
+def _closest(seen: Audit) -> dict[int, Near]:
+    """The closest pair of each group that has any."""
+    closest: dict[int, Near] = {}
+    for pair in seen.near:  # the closest first
+        for place in (pair.first, pair.second):
+            closest.setdefault(int(seen.groups[place]), pair)
+    return closest
+
+
+def _near_cells(seen: Audit, i: int, pair: Near | None) -> tuple[object, ...]:
+    if pair is None:
+        return ("",) * 4
+    other = pair.second if seen.groups[i] == seen.groups[pair.first] else pair.first
+    return seen.names[other], pair.bits, f"{pair.likeness:.4f}", "yes" if pair.mirrored else "no"
+
+
+def _suspect_cells(seen: Audit, suspect: Suspect | None) -> tuple[str, str]:
+    return (seen.faces.classes[suspect.suggested], f"{suspect.score:.6f}") if suspect else ("", "")

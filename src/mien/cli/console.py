@@ -1,0 +1,127 @@
+"""What commands print: results on stdout, progress and remarks on stderr."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.errors import DataError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from mien.data.dataset import Split
+    from mien.predict.video.follow import FrameResult
+    from mien.records.recipe import Recipe
+    from mien.train.state import State
+    from mien.train.trainer import Listener, Progress
+
+
+words: list[str] = []  # of the command being done
+
+
+def say(text: str) -> None:
+    """A remark, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def command_line() -> str:
+    """The command being done, as typed."""
+    return shlex.join(words)
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON."""
+    return dumps(value, indent=2)
+
+
+def say_sizes(data: Path, split: Split) -> None:
+    """How many faces each part has."""
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in split.parts().items())
+    say(f"{data}: {sizes} ({split.origin})")
+
+
+def progress_bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """What wraps items to show progress over them."""
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
+
+
+def training_progress(recipe: Recipe, faces: int) -> Listener:
+    """A live line on stderr: loss, accuracy, images/s and time left; lasting lines for epochs and remarks."""
+    from tqdm import tqdm
+
+    from mien.report.terminal import epoch_text
+    from mien.train.trainer import Listener
+
+    bar = tqdm(total=recipe.epochs * faces, unit=" images", unit_scale=True, disable=None, leave=False, smoothing=0.1)
+
+    def step(progress: Progress) -> None:
+        if not bar.n:  # what a resumed run did before says nothing about its speed now
+            bar.initial = bar.n = bar.last_print_n = (progress.epoch - 1) * faces
+        bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
+        bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
+        bar.update((progress.epoch - 1) * faces + progress.seen - bar.n)
+
+    def epoch_end(state: State) -> None:
+        bar.clear()
+        say(epoch_text(state.last, recipe.epochs, saved=state.kept is state.last))
+        if state.ended:
+            bar.close()
+
+    return Listener(on_step=step, on_epoch=epoch_end, on_remark=say)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print above the progress bar, if there is one."""
+    from tqdm import tqdm
+
+    for line in lines:
+        tqdm.write(line)
+
+
+def raise_failures(failed: Sequence[str], total: int) -> None:
+    """Raise DataError if anything failed; of several things, each is said first."""
+    if not failed:
+        return
+    if total == 1:
+        raise DataError(failed[0])
+    for line in failed:
+        say(line)
+    raise DataError(f"{len(failed):,} of {total:,} could not be predicted on; see above")
+
+
+def frame_bar(source: str, total: int | None) -> tqdm[Any]:
+    """Progress over the frames of a video."""
+    from tqdm import tqdm
+
+    return tqdm(None, source, total, unit=" frames", unit_scale=True, disable=None, leave=False)
+
+
+def frame_listener(bar: tqdm[Any], lines: bool) -> Callable[[FrameResult], None]:
+    """Moves the bar and, if `lines`, prints each frame that was looked at as a line of JSON."""
+
+    def listen(watched: FrameResult) -> None:
+        bar.update()
+        if lines and watched.fresh:
+            bar.clear()
+            sys.stdout.write(dumps(watched.to_dict()) + "\n")  # in one go: Ctrl-C leaves whole lines
+            sys.stdout.flush()
+
+    return listen
+
+
+def list_paths(paths: Iterable[Path]) -> None:
+    """Paths, a line each."""
+    for path in paths:
+        print(path)

@@ -1,0 +1,146 @@
+"""Commands about data: prepare, explore, audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from mien.cli.console import as_json, command_line, list_paths, progress_bar, say, training_progress
+from mien.cli.options import RUNS, Data, Flag, check_seed, open_faces
+from mien.errors import UsageError
+
+if TYPE_CHECKING:
+    from mien.audit.findings import Audit
+    from mien.audit.suspects import Suspect
+    from mien.train.trainer import Listener
+
+
+def prepare(
+    input_dir: Path,
+    output_dir: Path,
+    train_frac: float = 0.70,
+    val_frac: float = 0.15,
+    test_frac: float = 0.15,
+    split: Literal["stratified", "official"] = "stratified",
+    seed: int = 0,
+    allow_leaks: Flag[bool] = False,
+    skip_bad: Flag[bool] = False,
+    drop: Path | None = None,
+    votes: Path | None = None,
+    overwrite: Flag[bool] = False,
+    json: Flag[bool] = False,
+) -> None:
+    """Divide faces into train/ val/ test/ with a manifest.
+
+    Args:
+        input_dir: zip archive, folder of <class>/<image> with or without train/ val/ test/, fer2013.csv, or
+            kaggle:<owner>/<name>.
+        output_dir: where train/ val/ test/ and manifest.csv are written.
+        train_frac: share of each class for training.
+        val_frac: share of each class for choosing.
+        test_frac: share of each class for the final measurement.
+        split: "official" keeps the division that the source brings along.
+        seed: draws the division.
+        allow_leaks: let copies of one face fall into different parts, for comparison.
+        skip_bad: go on without images and rows that cannot be read, and name them.
+        drop: list of images to leave out, as `mien audit` writes it (drop.csv).
+        votes: what people said of the faces, for the manifest: fer2013new.csv, or a CSV of file and one column a class.
+        overwrite: replace a division prepared otherwise.
+        json: print the result as JSON.
+    """
+    from mien.data.drop import read_drop
+    from mien.data.facts import preparation_facts
+    from mien.data.prepare import SplitOptions, plan, write
+    from mien.data.sources import FRACTIONS, open_source
+    from mien.data.split import check_fractions
+    from mien.report.terminal import preparation_text
+
+    if split == "official" and (allow_leaks or (train_frac, val_frac, test_frac) != FRACTIONS):
+        raise UsageError("--split official keeps the source's division; leave out fractions and --allow-leaks")
+    check_seed(seed)
+    unwanted = read_drop(drop) if drop else ()
+    how = SplitOptions(
+        (train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, unwanted, votes
+    )
+    check_fractions(how.fractions)
+    source = open_source(input_dir)
+    say(f"reading {len(source.entries):,} images of {input_dir}")
+    planned = plan(source, how)
+    changed = write(planned, source, output_dir, overwrite=overwrite, wrap=progress_bar("copying", len(planned.rows)))
+    if not changed:
+        say(f"{output_dir} already holds exactly this; nothing written")
+    facts = preparation_facts(planned)
+    print(as_json(facts) if json else preparation_text(facts, planned.classes))
+
+
+def explore(data: Data, out: Path = RUNS / "explore", seed: int = 0) -> None:
+    """Draw what the data look like: class bars and pies, augmented variants, faces and mean face per class.
+
+    Args:
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        out: folder whose figures/ receives the pictures.
+        seed: draws the faces shown and the augmentation.
+    """
+    from mien.report.draw import draw_data
+
+    check_seed(seed)
+    split = open_faces(data)
+    list_paths(draw_data(split, out, seed))
+
+
+def audit(
+    data: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    suspects: Flag[bool] = False,
+    seed: int = 0,
+    device: str = "auto",
+    json: Flag[bool] = False,
+) -> None:
+    """Look for what is wrong with the data: copies, near copies, conflicting labels, pictures without a face.
+
+    Args:
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        out: folder for page, audit.csv, near.csv (pairs of near copies), and drop.csv, which `mien prepare --drop`
+            takes; runs/audit if not given. `mien report --audit` takes it along.
+        suspects: also look for wrong labels, by training five small networks; takes minutes.
+        seed: draws the folds of the suspects and their training.
+        device: what the suspects are looked for on: "auto" (a GPU where there is one), "cpu" or "cuda".
+        json: print the counts as JSON.
+    """
+    from mien.audit.findings import audit as look
+    from mien.audit.findings import facts
+    from mien.audit.suspects import check_cleanlab
+    from mien.data.sources import open_source
+    from mien.folders import free_folder
+    from mien.report.audit_page import check_folder, write_audit
+    from mien.report.terminal import audit_text
+
+    folder = out or free_folder(RUNS / "audit")
+    check_folder(folder)
+    check_seed(seed)
+    if suspects:
+        check_cleanlab()
+    source = open_source(data)
+    say(f"looking at {len(source.entries):,} images of {data}")
+    seen = look(source)
+    found = _suspects(seen, seed, device) if suspects else None
+    files = write_audit(seen, found, folder, data=str(data), command=command_line())
+    counts = facts(seen) | ({} if found is None else {"suspects": len(found)})
+    print(as_json(counts) if json else audit_text(counts, str(data)))
+    for file in files:
+        say(str(file))
+
+
+def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
+    """Faces with suspect labels; the training of each fold is shown as it goes."""
+    from mien.audit.suspects import FOLDS, RECIPE, check_known, cross_probabilities, find_suspects
+
+    def on_fold(fold: int) -> Listener:
+        say(f"fold {fold + 1} of {FOLDS}")
+        return training_progress(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
+
+    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_fold)
+    say(f"the folds' networks name {check_known(labels, probabilities):.1%} of the faces as they are labelled")
+    return find_suspects(labels, probabilities)

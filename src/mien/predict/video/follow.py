@@ -1,0 +1,72 @@
+"""Faces followed through the frames of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from mien.predict.annotate import annotate
+from mien.predict.prediction import Prediction
+from mien.predict.video.footage import Footage, Frame
+from mien.predict.video.tracks import Tracked, Tracker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """A frame and the faces last seen; `fresh` if they were looked for in this very frame."""
+
+    source: str
+    frame: Frame
+    faces: tuple[Tracked, ...]
+    fresh: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """A prediction as plain values, with the frame's time in seconds and each face's number."""
+        answer = Prediction(self.source, self.frame.number, tuple(tracked.face for tracked in self.faces)).to_dict()
+        for face, tracked in zip(answer["faces"], self.faces, strict=True):
+            face["track"] = tracked.track
+        return {"source": self.source, "frame": self.frame.number, "time": round(self.frame.time, 3), **answer}
+
+
+class FramePredictorProtocol(Protocol):
+    """What is used of a `Predictor`."""
+
+    min_confidence: float
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The expressions that the model tells apart."""
+        ...
+
+    def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:
+        """The faces of one frame, RGB uint8 [H, W, 3]."""
+        ...
+
+
+def follow(
+    footage: Footage, predictor: FramePredictorProtocol, every: int = 1, smooth: float = 0.5
+) -> Iterator[FrameResult]:
+    """Each frame with its faces, numbered and steadied; every `every`-th is looked at, the others keep its faces.
+
+    smooth: time constant in seconds. A face is uncertain if its steadied confidence is below the predictor's least.
+    """
+    tracker = Tracker(smooth, predictor.min_confidence)
+    faces: tuple[Tracked, ...] = ()
+    for frame in footage:
+        fresh = frame.number % every == 0
+        if fresh:
+            seen = predictor.frame(frame.image, footage.source, frame.number).faces
+            faces = tracker.follow(seen, frame.time)
+        yield FrameResult(footage.source, frame, faces, fresh)
+
+
+def draw(watched: FrameResult) -> Image.Image:
+    """The frame with its faces drawn in."""
+    return annotate(Image.fromarray(watched.frame.image), [tracked.face for tracked in watched.faces])

@@ -1,0 +1,165 @@
+"""Videos and cameras: frames as a stream, faces followed through them, and videos written with the answers drawn in.
+
+OpenCV, which the face detector brings along, decodes and encodes: one frame is in memory at a time. Its builds carry no
+H.264 encoder, whose free ones are GPL; they do carry libvpx, and VP8 in .webm and VP9 in .mp4 play in every browser.
+"""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+
+from mien.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CAMERA = "camera:"
+_SUFFIXES = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
+    ".wmv",
+}  # fmt: skip
+_USUAL_RATE = 30.0  # frames a second, where a header tells none or nonsense
+_MOST_RATE = 240.0
+_LONGEST_GAP = 60.0  # seconds between two frames; what claims to be more is a damaged time
+_LAST_CAMERA = 99  # OpenCV takes larger numbers for other things
+_WHOLE = 0.9  # of the frames, or the time, that the header promises
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints would mix with our one line
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame: RGB uint8 [H, W, 3], its number from 0, and its time in seconds from the start."""
+
+    image: NDArray[np.uint8]
+    number: int
+    time: float
+
+
+class Capture(Protocol):
+    """What is used of OpenCV's `VideoCapture`."""
+
+    def read(self) -> tuple[bool, Any]:
+        """Whether there is a frame, and the frame in BGR."""
+        ...
+
+    def get(self, propId: int) -> float:
+        """One of OpenCV's properties, CAP_PROP_..."""
+        ...
+
+    def release(self) -> None:
+        """Close it."""
+        ...
+
+
+class Footage:
+    """The frames of a video or a camera, each decoded when it is asked for.
+
+    rate: frames a second; total: their number as the header tells it, or None.
+    """
+
+    def __init__(self, capture: Capture, source: str) -> None:
+        self.source, self._capture = source, capture
+        self.live = source.startswith(CAMERA)
+        rate, total = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.rate = rate if isfinite(rate) and 1 <= rate <= _MOST_RATE else _USUAL_RATE
+        self.total = int(total) if isfinite(total) and 1 <= total < 2**40 and not self.live else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames; raises DataError where there are none, or clearly fewer than the header promises."""
+        time, stamp, number = 0.0, 0.0, 0
+        for number in count():
+            good, image = self._capture.read()
+            if not good:
+                break
+            last, stamp = stamp, self._stamp()
+            if number:
+                time += stamp - last if 0 < stamp - last <= _LONGEST_GAP else 1 / self.rate
+            yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), number, time)
+        self._check_end(number, time)
+
+    def close(self) -> None:
+        """Let go of the file or camera."""
+        self._capture.release()
+
+    def _stamp(self) -> float:
+        """The time of the frame just read, in seconds, as the file or the clock on the wall tells it."""
+        return clock.monotonic() if self.live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
+    def _check_end(self, frames: int, time: float) -> None:
+        if self.live:
+            raise DataError(f"{self.source}: the camera gives no more pictures; see whether it is still plugged in")
+        if not frames:
+            raise DataError(
+                f"{self.source}: not a single frame can be decoded (damaged, or no video); convert it first"
+            )
+        if self.total and frames < _WHOLE * self.total and time < _WHOLE * self.total / self.rate:
+            raise DataError(
+                f"{self.source}: ends after {frames:,} of {self.total:,} frames (cut short or damaged); "
+                "what came before is kept"
+            )
+
+
+def is_video(source: str) -> bool:
+    """Whether `source` names a camera (`camera:0`) or, by its suffix, a video."""
+    return source.startswith(CAMERA) or Path(source).suffix.lower() in _SUFFIXES
+
+
+@contextmanager
+def open_footage(source: str) -> Iterator[Footage]:
+    """The frames of a video file, or of a camera (`camera:0`); rotated as the file's metadata says, sound ignored.
+
+    Raises UsageError if there is no such file or camera, DataError if it cannot be read.
+    """
+    footage = Footage(_open_camera(source) if source.startswith(CAMERA) else _open_file(source), source)
+    try:
+        yield footage
+    finally:
+        footage.close()
+
+
+def _open_camera(source: str) -> cv2.VideoCapture:
+    number = source.removeprefix(CAMERA)
+    if not number.isdecimal() or int(number) > _LAST_CAMERA:
+        raise UsageError(f"{source}: a camera has a number, the first is camera:0")
+    with quiet_stderr():
+        capture = cv2.VideoCapture(int(number))
+    if not capture.isOpened():
+        raise UsageError(f"{source}: no such camera, or another program has it; plug it in, or try another number")
+    return capture
+
+
+def _open_file(source: str) -> cv2.VideoCapture:
+    path = Path(source)
+    if not path.is_file():
+        raise UsageError(f"{source}: no such file")
+    with quiet_stderr():  # an absolute path is never taken for an address
+        capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise DataError(f"{source}: not a readable video (damaged, cut short, or of an unknown format)")
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Nothing that libraries in C write reaches stderr: what they mean is said in our own errors."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
