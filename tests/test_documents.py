@@ -211,9 +211,8 @@ def test_a_folder_of_something_else_is_not_emptied(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs(tmp_path: Path) -> None:
     """Less of the same: fewer drawn faces, fewer epochs."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the notebook puts what it makes
     text = (ROOT / "notebooks/training.ipynb").read_text(encoding="utf-8")
     for whole, part in (("count=2000", "count=300"), ("epochs=10", "epochs=2")):
         assert whole in text
@@ -222,14 +221,20 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(tmp_path / "kernel")}})  # files: no network
     where = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=600, resources=where, config=sockets).execute()
-    pictures = [
-        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 11
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 11
+    printed = "".join(output.get("text", "") for output in outputs)
+    (results,) = re.findall(r"^results: (.+)$", printed, re.MULTILINE)
+    listed = re.findall(r"^  (.+)$", printed.partition(f"In {results}")[2], re.MULTILINE)
+    assert len(listed) == 12
+    assert "emotion_model.safetensors" in listed
+    assert all((tmp_path / results / name).is_file() for name in listed)
 
 
 def test_the_committed_notebook_shows_its_pictures() -> None:
-    notebook: Any = nbformat.read(ROOT / "notebooks/training.ipynb", as_version=4)
+    file = ROOT / "notebooks/training.ipynb"
+    assert file.stat().st_size < 1_000_000  # docs/notebook.py makes it so
+    notebook: Any = nbformat.read(file, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
     assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) == 11
