@@ -15,7 +15,6 @@ onnxruntime.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,16 +24,11 @@ import numpy as np
 from mien.errors import ModelError, UsageError
 from mien.models.formats import onnx_graph
 from mien.models.model import Model, check_numbers, parse_header
+from mien.models.onnx_runtime import InferenceSession, open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-try:
-    import onnxruntime
-except ImportError:
-    raise UsageError(".onnx models need onnxruntime: pip install onnxruntime") from None
-
-_ERRORS_ONLY = 3
 _CALIBRATION_FACES = 512
 
 
@@ -42,7 +36,7 @@ _CALIBRATION_FACES = 512
 class OnnxNetwork:
     """A network that onnxruntime runs, on the CPU."""
 
-    session: onnxruntime.InferenceSession
+    session: InferenceSession
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48]."""
@@ -65,7 +59,7 @@ def read(path: Path) -> Model:
         check_numbers(array, f"weight {number}")
         if "scale" in slot.role and not (array > 0).all():
             raise ModelError(f"'weight {number}' holds scales that are not above zero; export it again")
-    return Model(OnnxNetwork(_session(data)), **fields)
+    return Model(OnnxNetwork(open_session(data)), **fields)
 
 
 def write(model: Model, path: Path) -> None:
@@ -83,16 +77,3 @@ def write_int8(model: Model, path: Path, faces: NDArray[np.uint8]) -> None:
     chosen = np.random.default_rng(0).permutation(len(faces))[:_CALIBRATION_FACES]
     arrays = quantized(torch_network(model), model.preprocess.scale(faces[chosen]))
     path.write_bytes(onnx_graph.encode(json.dumps(model.header()), "int8", arrays))
-
-
-def _session(data: bytes) -> onnxruntime.InferenceSession:
-    """The session of a sound file, with as many threads as OMP_NUM_THREADS says, which torch heeds as well.
-
-    Between faces the threads sleep: spinning, as they would, they take the cores from torch where a model teaches.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: one a core
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
