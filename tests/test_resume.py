@@ -37,9 +37,10 @@ from mien.records.run import Epoch
 from mien.train import run as run_module
 from mien.train import trainer
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from mien.train.progress import Listener
 from mien.train.run import read_start, resume_run
 from mien.train.state import State
-from mien.train.trainer import Listener, train
+from mien.train.trainer import train
 
 CLASSES = ("calm", "cross", "glad")
 SHORT = Recipe("short", network="pooled", epochs=4, batch_size=16, rate=5e-3, balance="none")
@@ -66,12 +67,12 @@ def meaningless() -> tuple[Dataset, Dataset]:
     [
         ({}, learnable),
         ({"optimizer": "sgd", "rate": 0.02, "schedule": "onecycle"}, learnable),
-        ({"optimizer": "sgd", "rate": 0.02, "average": 0.9, "smoothing": 0.1}, learnable),
-        ({"schedule": "onecycle", "average": 0.9, "balance": "sqrt"}, learnable),
+        ({"optimizer": "sgd", "rate": 0.02, "ema": 0.9, "smoothing": 0.1}, learnable),
+        ({"schedule": "onecycle", "ema": 0.9, "balance": "sqrt"}, learnable),
         ({"optimizer": "sgd", "rate": 0.02, "adjust": 0.25, "keep": "last"}, learnable),
         ({"epochs": 40}, meaningless),
     ],
-    ids=["adam", "sgd-onecycle", "sgd-average", "adam-onecycle-average", "sgd-adjust-last", "plateau-early-stop"],
+    ids=["adam", "sgd-onecycle", "sgd-ema", "adam-onecycle-ema", "sgd-adjust-last", "plateau-early-stop"],
 )
 def test_from_any_epoch_to_the_same_end(
     change: dict[str, Any], data: Callable[[], tuple[Dataset, Dataset]], tmp_path: Path
@@ -121,7 +122,7 @@ def test_a_state_stays_what_it_was() -> None:
 
 
 def test_a_collapsed_run_says_the_same_when_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "_TRIED", 10)
+    monkeypatch.setattr(trainer, "_COLLAPSE_AFTER", 10)
     recipe = replace(SHORT, rate=1e-12)
     states: list[State] = []
     with pytest.raises(TrainingError) as first:

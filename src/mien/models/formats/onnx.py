@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,20 +29,34 @@ from mien.models.onnx_runtime import InferenceSession, open_session
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.models.networks import Network
+
 _CALIBRATION_FACES = 512
 
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """A network that onnxruntime runs, on the CPU."""
+    """A network that onnxruntime runs, on the CPU; precision and arrays are those of its file."""
 
     session: InferenceSession
+    architecture: str
+    precision: str
+    arrays: list[NDArray[Any]]
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48]."""
         if device not in ("auto", "cpu"):
             raise UsageError(f"--device {device}: an .onnx model runs on the CPU; use the .safetensors file")
         return np.asarray(self.session.run(["logits"], {"faces": faces})[0])
+
+    def to_torch(self) -> Network:
+        """The same weights in float32 as a torch network, each batch norm the identity."""
+        from mien.models.formats.quantise import dequantized
+        from mien.models.networks import build, load_folded
+
+        network = build(self.architecture, len(self.arrays[-1]))
+        load_folded(network, self.arrays if self.precision == "float32" else dequantized(self.arrays))
+        return network.eval()
 
 
 def read(path: Path) -> Model:
@@ -59,14 +73,18 @@ def read(path: Path) -> Model:
         check_numbers(array, f"weight {number}")
         if "scale" in slot.role and not (array > 0).all():
             raise ModelError(f"'weight {number}' holds scales that are not above zero; export it again")
-    return Model(OnnxNetwork(open_session(data)), **fields)
+    return Model(OnnxNetwork(open_session(data), fields["architecture"], precision, arrays), **fields)
 
 
 def write(model: Model, path: Path) -> None:
-    """Write `model` to an `.onnx` file."""
-    from mien.models.networks import folded, torch_network
+    """Write `model` to an `.onnx` file; one that came from such a file keeps its precision."""
+    if isinstance(model.network, OnnxNetwork):
+        precision, arrays = model.network.precision, model.network.arrays
+    else:
+        from mien.models.networks import folded, torch_network
 
-    path.write_bytes(onnx_graph.encode(json.dumps(model.header()), "float32", folded(torch_network(model))))
+        precision, arrays = "float32", folded(torch_network(model))
+    path.write_bytes(onnx_graph.encode(json.dumps(model.header()), precision, arrays))
 
 
 def write_int8(model: Model, path: Path, faces: NDArray[np.uint8]) -> None:
