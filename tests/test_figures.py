@@ -78,11 +78,6 @@ def sanity(classes: tuple[str, ...]) -> Figure:
     return figures.sanity(faces_of(5, classes).images, [Stage(layer, maps, likeness) for layer in layers])
 
 
-def photo(classes: tuple[str, ...]) -> Figure:
-    probabilities = np.stack([np.linspace(1, 0, len(classes)), np.full(len(classes), 1 / len(classes))])
-    return figures.photo_heatmaps(faces_of(2, classes).images, np.full((2, 48, 48), 0.5), probabilities, classes)
-
-
 def a_robustness(whole: float = 0.7) -> Robustness:
     return Robustness(whole, np.linspace(0.7, 0.1, 75).reshape(15, 5))
 
@@ -118,7 +113,6 @@ DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
     "heatmaps": lambda classes: heatmaps(an_evaluation(classes)),
     "group_heatmaps": group_heatmaps,
     "sanity": sanity,
-    "photo_heatmaps": photo,
 }
 
 

@@ -29,6 +29,7 @@ from mien.models.model import Model, check_numbers, parse_header
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which would leave a device id in the user's cache
 try:
     import onnxruntime
 except ImportError:
