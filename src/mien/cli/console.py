@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from inspect import Parameter, signature
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import tyro
 
 from mien.errors import DataError
 
@@ -20,17 +24,36 @@ if TYPE_CHECKING:
     from mien.train.progress import Listener
 
 
-words: list[str] = []  # of the command being done
-
-
 def say(text: str) -> None:
     """A remark, on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
-def command_line() -> str:
-    """The command being done, as typed."""
+def command_line(command: Callable[..., None], arguments: Mapping[str, Any]) -> str:
+    """The line that runs `command` with these arguments; those that are the default are left out."""
+    words = ["mien", command.__name__]
+    kinds = get_type_hints(command, include_extras=True)
+    for name, parameter in signature(command).parameters.items():
+        value, default = arguments.get(name, parameter.default), parameter.default
+        if is_dataclass(value):
+            for field in fields(value):
+                usual = field.default if default is Parameter.empty else getattr(default, field.name)
+                words += _words(field.name, getattr(value, field.name), usual)
+        elif tyro.conf.Positional[Any].__metadata__[0] in getattr(kinds[name], "__metadata__", ()):
+            words += _words("", value, default)
+        else:
+            words += _words(name, value, default)
     return shlex.join(words)
+
+
+def _words(name: str, value: Any, default: Any) -> list[str]:
+    """The words of one argument: of a flag, of each of several values, of a value in its place (without a name)."""
+    if value == default:
+        return []
+    flag = [f"--{name.replace('_', '-')}"] if name else []
+    if value is True:
+        return flag
+    return [word for one in (value if isinstance(value, tuple) else (value,)) for word in (*flag, str(one))]
 
 
 def quoted(path: Path) -> str:

@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from json import dumps
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from mien import atomic
 from mien.cli.console import frame_bar, frame_listener, print_lines, progress_bar, raise_failures, say
-from mien.cli.options import Flag, Prior
+from mien.cli.options import BASE, Json, ModelOptions, Prior, option, several
 from mien.errors import DataError, MienError, UsageError
 
 if TYPE_CHECKING:
@@ -25,23 +25,22 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: tyro.conf.Positional[tuple[str, ...]],
-    model: str = "base",
+    paths: tyro.conf.Positional[Annotated[tuple[str, ...], several("PATH")]],
+    model: ModelOptions = BASE,
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
-    annotate: Path | None = None,
-    csv: Path | None = None,
-    chart: Path | None = None,
+    annotate: Annotated[Path | None, option("PATH", "none")] = None,
+    csv: Annotated[Path | None, option("FILE", "none")] = None,
+    chart: Annotated[Path | None, option("FILE", "none")] = None,
     every: int = 1,
     smooth: float = 0.5,
-    json: Flag[bool] = False,
+    json: Json = False,
 ) -> None:
     """Name the expressions on the faces in photos, videos and camera pictures.
 
     Args:
         paths: photos, videos, folders of these (with all folders within), or a camera (camera:0).
-        model: "base", "tiny" or "base-fer2013", which come with Mien; or a model file or run folder.
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
         min_confidence: mark faces below it as uncertain.
@@ -51,7 +50,6 @@ def predict(
         chart: draw what the faces of a video showed over its time into this .png; needs the extra `report`.
         every: of a video, look at every so many frames.
         smooth: of a video, time constant in seconds with which answers follow what is seen.
-        json: print one JSON object a line for each photo or frame, photos that cannot be read included.
     """
     from mien.predict.photos import divide
     from mien.predict.prediction import Prediction
@@ -64,7 +62,7 @@ def predict(
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
     copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
-    predictor = Predictor(model, prior, crop, min_confidence)
+    predictor = Predictor(model.model, prior, crop, min_confidence)
     with write_table(csv, predictor.classes) if csv else nullcontext() as table:
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):

@@ -227,9 +227,11 @@ def _writing(out: Path) -> Iterator[None]:
     except BrokenPipeError:  # a closed terminal, not the disk
         raise
     except OSError as error:
-        raise TrainingError(
-            f"{out}: cannot save ({error}); see to that (a full disk?), then go on with mien train --resume {out}"
-        ) from None
+        begun = (out / CONFIG).exists()
+        remedy = (
+            f"see to that (a full disk?), then go on with mien train --resume {out}" if begun else "give another --out"
+        )
+        raise TrainingError(f"{out}: cannot save ({error}); {remedy}") from None
 
 
 def _same_data(folder: Path, path: str, votes: Path | None, digests: dict[str, str]) -> Split:
