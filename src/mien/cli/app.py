@@ -19,6 +19,7 @@ from mien.cli.evaluate import compare, evaluate, explain
 from mien.cli.models import calibrate, export
 from mien.cli.predict import predict
 from mien.cli.report import card, report
+from mien.cli.serve import serve
 from mien.cli.train import recipes, train
 from mien.errors import MienError
 
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "calibrate": calibrate,
     "export": export,
     "audit": audit,
+    "serve": serve,
     "report": report,
     "card": card,
     "demo": demo,
