@@ -6,14 +6,11 @@ import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from mien import atomic
 from mien.errors import UsageError
 from mien.predict.prediction import Face, Prediction
-
-if TYPE_CHECKING:
-    from mien.predict.video.follow import FrameResult
 
 _COLUMNS = (
     "source", "frame", "time", "track", "x", "y", "width", "height", "emotion", "confidence", "uncertain",
@@ -34,17 +31,10 @@ class Table:
         self._classes = len(classes)
         self._writer.writerow([*_COLUMNS, *classes, "error"])
 
-    def add(self, prediction: Prediction) -> None:
-        """Write the faces of one picture."""
-        self._write(prediction, "", [""] * len(prediction.faces))
-
-    def add_frame(self, result: FrameResult) -> None:
-        """Write the faces of one frame of a video."""
-        self._write(result.prediction, f"{result.frame.time:.3f}", [tracked.track for tracked in result.faces])
-
-    def _write(self, prediction: Prediction, time: str, tracks: Sequence[object]) -> None:
+    def add(self, prediction: Prediction, time: str = "", tracks: Sequence[int] | None = None) -> None:
+        """Write the faces of one picture; of a frame of a video also its time and the faces' track numbers."""
         start = [prediction.source, "" if prediction.frame is None else prediction.frame, time]
-        for face, track in zip(prediction.faces, tracks, strict=True):
+        for face, track in zip(prediction.faces, tracks or [""] * len(prediction.faces), strict=True):
             self._writer.writerow([*start, track, *_cells(face), ""])
         if not prediction.faces:
             self._writer.writerow([*start, *[""] * (len(_COLUMNS) - len(start) + self._classes), prediction.error])

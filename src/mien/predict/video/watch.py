@@ -70,7 +70,9 @@ def watch(
                 if result.fresh:
                     timeline.add(result)
                     if table:
-                        table.add_frame(result)
+                        table.add(
+                            result.prediction, f"{result.frame.time:.3f}", [tracked.track for tracked in result.faces]
+                        )
                 if recording or window:
                     picture = draw(result)
                     if recording:
