@@ -137,6 +137,7 @@ def film(path: Path, picture: Image.Image) -> None:
     writer.release()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, writing its files
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_says(
     page: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
