@@ -342,7 +342,7 @@ def test_suspects_from_the_command_line(
     command = ["audit", str(drawn), "--out", str(tmp_path), "--suspects", "--device", "cpu", "--json"]
     assert main(command) == 0
     number = json.loads(capsys.readouterr().out)["suspects"]
-    rows = list(csv.DictReader((tmp_path / "audit.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "audit.csv").read_text(encoding="utf-8").splitlines()))
     suspected = [row for row in rows if "suspect" in row["kinds"]]
     assert len(suspected) == number > 0
     assert all(row["suggested"] != row["label"] and 0 <= float(row["score"]) < 0.5 for row in suspected)

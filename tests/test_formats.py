@@ -127,7 +127,7 @@ def test_useless_weights_are_told() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_an_onnx_file_is_sound_and_whole(architecture: str, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx (mien[dev]) is not installed")
+    onnx = pytest.importorskip("onnx", reason="onnx (mien[train]) is not installed")
     model = lively(("x", "wütend", "z"), architecture, temperature=0.8)
     path = written(model, tmp_path / "m.onnx")
     proto = onnx.load(path, load_external_data=False)
