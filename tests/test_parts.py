@@ -221,7 +221,9 @@ def test_contempt_stays_and_names_of_ones_own_change_nothing(tmp_path: Path, mak
     )  # fmt: skip
 
 
-RAF_DB = dict(zip("1234567", ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), strict=True))
+RAF_DB: dict[str, str] = dict(
+    zip("1234567", ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), strict=True)
+)
 
 
 @pytest.mark.parametrize("command", ["train", "explore", "audit", "prepare"])
