@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +80,7 @@ def cross_probabilities(
         raise DataError(f"{len(folds):,} images are too few to look for suspects; leave out --suspects")
     total = RECIPE.epochs * sum(map(len, training))
     probabilities = np.empty((len(folds), len(findings.faces.classes)), np.float32)
-    begun, done = perf_counter(), 0
+    done = 0
     for fold in range(FOLDS):
         size = len(training[fold])
 
@@ -90,7 +89,7 @@ def cross_probabilities(
 
         def epoch_end(state: State, fold: int = fold, size: int = size) -> None:
             if fold == 0 and len(state.history) == 1:
-                on_forecast((perf_counter() - begun) / size * total)
+                on_forecast(state.last.seconds / size * total)
 
         faces = findings.faces.subset(judged[fold])
         listener = Listener(on_step=step, on_epoch=epoch_end)
