@@ -71,7 +71,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.drain, app.state.workers = drain, workers
     _add_pictures(app, service)
     _add_status(app, service)
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    _add_page(app)
     _add_problems(app)
     if settings.origins:
         app.add_middleware(
@@ -199,6 +199,19 @@ def _add_status(app: FastAPI, service: _Service) -> None:
     @app.get("/metrics", tags=["server"], summary="Counters for Prometheus", responses=schema.METRICS)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page's files, all in one folder: a mount would take what other routes refuse."""
+    files = StaticFiles(directory=PAGE)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    @app.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def file(request: Request, name: str) -> Response:
+        return await files.get_response(name, request.scope)
 
 
 def _add_problems(app: FastAPI) -> None:
