@@ -1,7 +1,7 @@
 // The page: tabs, options, and the engine that all views ask.
 
 import { cameraView } from "./camera.js";
-import { alertLine, byId } from "./dom.js";
+import { alertLine, byId, showIntro } from "./dom.js";
 import { useClasses } from "./faces.js";
 import { photosView } from "./photos.js";
 import { videoView } from "./video.js";
@@ -36,7 +36,7 @@ function open(name) {
     tab.tabIndex = on ? 0 : -1;
     byId(tab.getAttribute("aria-controls")).hidden = !on;
   }
-  byId("intro").hidden = false;
+  showIntro(true);
   views[name].show();
 }
 

@@ -1,6 +1,6 @@
 // The camera: one frame on its way at a time; what the camera gives meanwhile is let go.
 
-import { alertLine, announce, byId, el, percent } from "./dom.js";
+import { alertLine, announce, byId, el, percent, showIntro } from "./dom.js";
 import { drawBoxes, facePanel } from "./faces.js";
 import { Timeline } from "./timeline.js";
 import { Tracker } from "./track.js";
@@ -43,7 +43,8 @@ export function cameraView(app) {
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => stop("The camera stopped. Is it still plugged in?"));
     stage.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
-    byId("camera-cover").hidden = byId("intro").hidden = true;
+    byId("camera-cover").hidden = true;
+    showIntro(false);
     byId("camera-stop").disabled = false;
     byId("camera-stop").focus();
     timeline.clear();

@@ -40,6 +40,11 @@ export function alertLine(text = "") {
   byId("alert").hidden = !text;
 }
 
+/** Show what the page is about, or leave it to screen readers. */
+export function showIntro(shown) {
+  byId("intro").classList.toggle("hidden", !shown);
+}
+
 /** Save text as a file. */
 export function save(name, text, type) {
   const url = URL.createObjectURL(new Blob([text], { type }));

@@ -1,6 +1,6 @@
 // Photos: dropped, pasted or chosen; each becomes a card.
 
-import { announce, alertLine, byId, count, el, percent, save } from "./dom.js";
+import { alertLine, announce, byId, count, el, percent, save, showIntro } from "./dom.js";
 import { bars, drawBoxes, thumbnail } from "./faces.js";
 import { csvText } from "./tables.js";
 
@@ -29,8 +29,9 @@ export function photosView(app) {
     const card = running < AT_ONCE && cards.find((each) => each.state === "new");
     if (!card) return;
     running++;
+    const answered = card.ask();
     next();
-    await card.ask();
+    await answered;
     running--;
     refresh();
     next();
@@ -39,7 +40,8 @@ export function photosView(app) {
   function refresh() {
     const done = cards.filter((card) => card.state === "done");
     const faces = done.reduce((sum, card) => sum + card.prediction.faces.length, 0);
-    byId("drop").hidden = byId("intro").hidden = cards.length > 0;
+    byId("drop").hidden = cards.length > 0;
+    showIntro(!cards.length);
     byId("photo-bar").hidden = !cards.length;
     byId("photo-count").textContent = `${count(cards.length, "photo")}, ${count(faces, "face")}`;
     for (const id of ["photo-json", "photo-csv"]) byId(id).disabled = done.length < cards.length;

@@ -2,7 +2,7 @@
 
 const ALIKE = 0.25; // least overlap of boxes grown to twice their side
 const PATIENCE = 600; // ms that a face may go unseen and still be the same, more where answers are slow
-const AHEAD = 200; // ms that a box moves on by itself
+const AHEAD = 300; // ms that a box moves on by itself
 
 export class Tracker {
   constructor(smooth = 300) {

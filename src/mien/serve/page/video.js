@@ -1,6 +1,6 @@
 // A video: decoded here, its frames sent one after the other, nothing kept of it but the answers.
 
-import { alertLine, announce, byId, clock, count, save } from "./dom.js";
+import { alertLine, announce, byId, clock, count, save, showIntro } from "./dom.js";
 import { drawBoxes, facePanel } from "./faces.js";
 import { csvText, frameLine } from "./tables.js";
 import { Timeline } from "./timeline.js";
@@ -24,7 +24,8 @@ export function videoView(app) {
     size = null;
     timeline.clear();
     panel(null);
-    byId("video-drop").hidden = byId("intro").hidden = true;
+    byId("video-drop").hidden = true;
+    showIntro(false);
     byId("video-work").hidden = false;
     if (url) URL.revokeObjectURL(url);
     url = URL.createObjectURL(file);
@@ -130,7 +131,7 @@ export function videoView(app) {
 
   return {
     add,
-    show: () => (draw(), (byId("intro").hidden = Boolean(file))),
+    show: () => (draw(), showIntro(!file)),
     hide: () => view.pause(),
     optionsChanged: () => file && add([file]),
   };
