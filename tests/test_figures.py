@@ -78,11 +78,6 @@ def sanity(classes: tuple[str, ...]) -> Figure:
     return figures.sanity(faces_of(5, classes).images, [Stage(layer, maps, likeness) for layer in layers])
 
 
-def photo(classes: tuple[str, ...]) -> Figure:
-    probabilities = np.stack([np.linspace(1, 0, len(classes)), np.full(len(classes), 1 / len(classes))])
-    return figures.photo_heatmaps(faces_of(2, classes).images, np.full((2, 48, 48), 0.5), probabilities, classes)
-
-
 def a_robustness(whole: float = 0.7) -> Robustness:
     return Robustness(whole, np.linspace(0.7, 0.1, 75).reshape(15, 5))
 
@@ -118,7 +113,6 @@ DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
     "heatmaps": lambda classes: heatmaps(an_evaluation(classes)),
     "group_heatmaps": group_heatmaps,
     "sanity": sanity,
-    "photo_heatmaps": photo,
 }
 
 
@@ -233,11 +227,6 @@ def test_heatmaps_are_framed_by_right_and_wrong() -> None:
 
 def test_no_groups_are_said_in_words() -> None:
     assert "no faces" in texts(figures.group_heatmaps([]))[0].get_text()
-
-
-def test_likeliest_classes_of_a_photo_come_first() -> None:
-    bars = photo(SEVEN).axes[2]
-    assert [label.get_text() for label in bars.get_yticklabels()] == list(SEVEN[:4])
 
 
 def test_models_that_agree_have_no_disagreements() -> None:

@@ -20,18 +20,25 @@ _TEMPORARY = ".tmp"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file with `path`'s suffix, which takes `path`'s place unless the block raises."""
+    """A temporary file with `path`'s suffix, which takes `path`'s place unless the block raises.
+
+    An OSError about the temporary file names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f"{_TEMPORARY}{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f"{_TEMPORARY}{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        if isinstance(error, OSError) and _TEMPORARY in str(error.filename):
+            error.filename = str(path)
+        if temporary:
+            temporary.unlink(missing_ok=True)
         raise
     _sync(path.parent)
 
@@ -43,12 +50,16 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def check(path: Path) -> None:
-    """Raise OSError, before any work, where `path` could not be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Raise OSError, before any work, where `path` or the folders above it could not be written; leaves nothing."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = str(path.parent)
+        raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -6,13 +6,15 @@ Results go to stdout, progress and remarks to stderr. Bad input gives one line a
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 
 import tyro
 
-from mien.cli.console import say, words
+from mien._version import __version__
+from mien.cli.console import say
 from mien.cli.data import audit, explore, prepare
 from mien.cli.demo import demo
 from mien.cli.evaluate import compare, evaluate, explain
@@ -24,35 +26,53 @@ from mien.cli.train import recipes, train
 from mien.errors import MienError
 
 _INTERRUPTED = 130
+_GREETING = """\
+Mien names the expression on a face: prepare data, train, evaluate, explain, predict.
 
+To begin with:
+  mien predict photo.jpg        name the expression on each face of a photo
+  mien explain photo.jpg        draw where the model looks
+  mien demo                     the whole way, from drawn faces to a report
+
+Images stay on this machine. `mien COMMAND --help` shows the options of a command.
+"""
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "predict": predict,
+    "explain": explain,
+    "serve": serve,
     "prepare": prepare,
     "explore": explore,
+    "audit": audit,
+    "recipes": recipes,
     "train": train,
     "evaluate": evaluate,
     "compare": compare,
-    "explain": explain,
-    "predict": predict,
     "calibrate": calibrate,
-    "export": export,
-    "audit": audit,
-    "serve": serve,
     "report": report,
     "card": card,
+    "export": export,
     "demo": demo,
-    "recipes": recipes,
 }
+for _command in COMMANDS.values():  # tyro would keep the line breaks within an argument's description
+    _command.__doc__ = re.sub(r"\n {12}", " ", _command.__doc__ or "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"mien {__version__}")
+        return 0
     try:
-        call(sys.argv[1:] if arguments is None else arguments)
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="mien", args=words or ["--help"], description=_GREETING, config=(tyro.conf.OmitArgPrefixes,)
+        )
     except MienError as error:
-        say(f"mien: {error}")
+        text = str(error)
+        say(text if text.startswith("mien ") else f"mien: {text}")
         return 2
     except KeyboardInterrupt as interrupt:
         say(f"stopped by Ctrl-C{interrupt}")
@@ -63,9 +83,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"mien: {error.filename or 'a file'}: cannot be used ({error.strerror or error}); give another place")
         return 2
     return 0
-
-
-def call(arguments: Sequence[str]) -> None:
-    """Parse one command and do it; its words are kept for the record of what it writes."""
-    words[:] = ["mien", *arguments]
-    tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="mien", args=arguments, description=__doc__)

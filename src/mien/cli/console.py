@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from inspect import Parameter, signature
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import tyro
 
 from mien.errors import DataError
 
@@ -17,11 +21,7 @@ if TYPE_CHECKING:
     from mien.data.dataset import Split
     from mien.predict.video.follow import FrameResult
     from mien.records.recipe import Recipe
-    from mien.train.state import State
-    from mien.train.trainer import Listener, Progress
-
-
-words: list[str] = []  # of the command being done
+    from mien.train.progress import Listener
 
 
 def say(text: str) -> None:
@@ -29,9 +29,31 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def command_line() -> str:
-    """The command being done, as typed."""
+def command_line(command: Callable[..., None], arguments: Mapping[str, Any]) -> str:
+    """The line that runs `command` with these arguments; those that are the default are left out."""
+    words = ["mien", command.__name__]
+    kinds = get_type_hints(command, include_extras=True)
+    for name, parameter in signature(command).parameters.items():
+        value, default = arguments.get(name, parameter.default), parameter.default
+        if is_dataclass(value):
+            for field in fields(value):
+                usual = field.default if default is Parameter.empty else getattr(default, field.name)
+                words += _words(field.name, getattr(value, field.name), usual)
+        elif tyro.conf.Positional[Any].__metadata__[0] in getattr(kinds[name], "__metadata__", ()):
+            words += _words("", value, default)
+        else:
+            words += _words(name, value, default)
     return shlex.join(words)
+
+
+def _words(name: str, value: Any, default: Any) -> list[str]:
+    """The words of one argument: of a flag, of each of several values, of a value in its place (without a name)."""
+    if value == default:
+        return []
+    flag = [f"--{name.replace('_', '-')}"] if name else []
+    if value is True:
+        return flag
+    return [word for one in (value if isinstance(value, tuple) else (value,)) for word in (*flag, str(one))]
 
 
 def quoted(path: Path) -> str:
@@ -58,28 +80,10 @@ def progress_bar(what: str, total: int, unit: str = " images") -> Callable[[Iter
 
 
 def training_progress(recipe: Recipe, faces: int) -> Listener:
-    """A live line on stderr: loss, accuracy, images/s and time left; lasting lines for epochs and remarks."""
-    from tqdm import tqdm
+    """A live line on stderr where that is a terminal; lasting lines for epochs and remarks."""
+    from mien.train.progress import ProgressBar
 
-    from mien.report.terminal import epoch_text
-    from mien.train.trainer import Listener
-
-    bar = tqdm(total=recipe.epochs * faces, unit=" images", unit_scale=True, disable=None, leave=False, smoothing=0.1)
-
-    def step(progress: Progress) -> None:
-        if not bar.n:  # what a resumed run did before says nothing about its speed now
-            bar.initial = bar.n = bar.last_print_n = (progress.epoch - 1) * faces
-        bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
-        bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
-        bar.update((progress.epoch - 1) * faces + progress.seen - bar.n)
-
-    def epoch_end(state: State) -> None:
-        bar.clear()
-        say(epoch_text(state.last, recipe.epochs, saved=state.kept is state.last))
-        if state.ended:
-            bar.close()
-
-    return Listener(on_step=step, on_epoch=epoch_end, on_remark=say)
+    return ProgressBar(recipe.epochs, faces, lasting=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:

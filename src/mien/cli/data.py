@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.cli.console import as_json, command_line, list_paths, progress_bar, say, training_progress
-from mien.cli.options import RUNS, Data, Flag, check_seed, open_faces
+from mien.cli.console import as_json, command_line, list_paths, progress_bar, say
+from mien.cli.options import DATA, RUNS, DataOptions, Device, Json, Switch, check_seed, option
 from mien.errors import UsageError
+from mien.extras import require
 
 if TYPE_CHECKING:
     from mien.audit.findings import Audit
     from mien.audit.suspects import Suspect
-    from mien.train.trainer import Listener
 
 
 def prepare(
@@ -25,12 +25,12 @@ def prepare(
     test_frac: float = 0.15,
     split: Literal["stratified", "official"] = "stratified",
     seed: int = 0,
-    allow_leaks: Flag[bool] = False,
-    skip_bad: Flag[bool] = False,
-    drop: Path | None = None,
-    votes: Path | None = None,
-    overwrite: Flag[bool] = False,
-    json: Flag[bool] = False,
+    allow_leaks: Switch = False,
+    skip_bad: Switch = False,
+    drop: Annotated[Path | None, option("FILE", "none")] = None,
+    votes: Annotated[Path | None, option("FILE", "none")] = None,
+    overwrite: Switch = False,
+    json: Json = False,
 ) -> None:
     """Divide faces into train/ val/ test/ with a manifest.
 
@@ -46,9 +46,9 @@ def prepare(
         allow_leaks: let copies of one face fall into different parts, for comparison.
         skip_bad: go on without images and rows that cannot be read, and name them.
         drop: list of images to leave out, as `mien audit` writes it (drop.csv).
-        votes: what people said of the faces, for the manifest: fer2013new.csv, or a CSV of file and one column a class.
+        votes: what annotators said of the faces, for the manifest: fer2013new.csv, ferplus.csv, or a CSV of file and
+            one column a class.
         overwrite: replace a division prepared otherwise.
-        json: print the result as JSON.
     """
     from mien.data.drop import read_drop
     from mien.data.facts import preparation_facts
@@ -66,8 +66,9 @@ def prepare(
     )
     check_fractions(how.fractions)
     source = open_source(input_dir)
-    say(f"reading {len(source.entries):,} images of {input_dir}")
+    say(f"reading {len(source.entries):,} images of {input_dir}{f' ({source.remark})' if source.remark else ''}")
     planned = plan(source, how)
+    say(f"{input_dir}: {planned.origin}")
     changed = write(planned, source, output_dir, overwrite=overwrite, wrap=progress_bar("copying", len(planned.rows)))
     if not changed:
         say(f"{output_dir} already holds exactly this; nothing written")
@@ -75,43 +76,44 @@ def prepare(
     print(as_json(facts) if json else preparation_text(facts, planned.classes))
 
 
-def explore(data: Data, out: Path = RUNS / "explore", seed: int = 0) -> None:
-    """Draw what the data look like: class bars and pies, augmented variants, faces and mean face per class.
+def explore(data: Annotated[Path, DATA], out: Path = RUNS / "explore", seed: int = 0) -> None:
+    """Draw what the data look like: classes, faces, augmented variants, mean faces.
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         out: folder whose figures/ receives the pictures.
         seed: draws the faces shown and the augmentation.
     """
+    require("mien explore", "torch", "matplotlib")
     from mien.report.draw import draw_data
 
     check_seed(seed)
-    split = open_faces(data)
-    list_paths(draw_data(split, out, seed))
+    list_paths(draw_data(DataOptions(data).read(), out, seed))
 
 
 def audit(
-    data: tyro.conf.Positional[Path],
-    out: Path | None = None,
-    suspects: Flag[bool] = False,
+    data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]],
+    out: Annotated[Path | None, option("FOLDER", "runs/audit")] = None,
+    suspects: Switch = False,
     seed: int = 0,
-    device: str = "auto",
-    json: Flag[bool] = False,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
-    """Look for what is wrong with the data: copies, near copies, conflicting labels, pictures without a face.
+    """Look for copies, conflicting labels and pictures without a face in the data.
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         out: folder for page, audit.csv, near.csv (pairs of near copies), and drop.csv, which `mien prepare --drop`
-            takes; runs/audit if not given. `mien report --audit` takes it along.
+            takes. `mien report --audit` takes it along.
         suspects: also look for wrong labels, by training five small networks; takes minutes.
         seed: draws the folds of the suspects and their training.
-        device: what the suspects are looked for on: "auto" (a GPU where there is one), "cpu" or "cuda".
-        json: print the counts as JSON.
     """
+    command = command_line(audit, locals())
+    require("mien audit", "jinja2")
+    if suspects:
+        require("mien audit --suspects", "torch", "scikit-learn", "scipy", "cleanlab")
     from mien.audit.findings import audit as look
     from mien.audit.findings import facts
-    from mien.audit.suspects import check_cleanlab
     from mien.data.sources import open_source
     from mien.folders import free_folder
     from mien.report.audit_page import check_folder, write_audit
@@ -120,13 +122,11 @@ def audit(
     folder = out or free_folder(RUNS / "audit")
     check_folder(folder)
     check_seed(seed)
-    if suspects:
-        check_cleanlab()
     source = open_source(data)
     say(f"looking at {len(source.entries):,} images of {data}")
     seen = look(source)
     found = _suspects(seen, seed, device) if suspects else None
-    files = write_audit(seen, found, folder, data=str(data), command=command_line())
+    files = write_audit(seen, found, folder, data=str(data), command=command)
     counts = facts(seen) | ({} if found is None else {"suspects": len(found)})
     print(as_json(counts) if json else audit_text(counts, str(data)))
     for file in files:
@@ -134,13 +134,23 @@ def audit(
 
 
 def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
-    """Faces with suspect labels; the training of each fold is shown as it goes."""
-    from mien.audit.suspects import FOLDS, RECIPE, check_known, cross_probabilities, find_suspects
+    """Faces with suspect labels, with progress over all folds."""
+    from tqdm import tqdm
 
-    def on_fold(fold: int) -> Listener:
-        say(f"fold {fold + 1} of {FOLDS}")
-        return training_progress(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
+    from mien.audit.suspects import FOLDS, FoldProgress, check_known, cross_probabilities, find_suspects
 
-    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_fold)
+    bar = tqdm(total=1, unit=" images", unit_scale=True, disable=None, leave=False)
+
+    def on_step(progress: FoldProgress) -> None:
+        bar.total = progress.total
+        bar.set_description(f"network {progress.fold} of {FOLDS}", refresh=False)
+        bar.update(progress.done - bar.n)
+
+    def on_forecast(seconds: float) -> None:
+        bar.clear()
+        say(f"{FOLDS} networks take about {max(1, round(seconds / 60))} min on this machine")
+
+    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_step, on_forecast)
+    bar.close()
     say(f"the folds' networks name {check_known(labels, probabilities):.1%} of the faces as they are labelled")
     return find_suspects(labels, probabilities)

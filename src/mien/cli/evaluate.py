@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.cli.console import as_json, command_line, list_paths, progress_bar, say
+from mien import atomic
+from mien.cli.console import as_json, command_line, list_paths, progress_bar, quoted, say
 from mien.cli.options import (
-    MOST_FACES,
+    BASE,
+    NO_DATA,
     RUNS,
-    Data,
-    Flag,
+    Device,
+    Json,
     Labels,
-    ModelPath,
-    Part,
+    ModelOptions,
+    PartOptions,
     Prior,
-    open_faces,
-    part_to_score,
+    Switch,
+    option,
     read_with_remark,
+    several,
 )
 from mien.errors import UsageError
+from mien.extras import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,36 +36,30 @@ if TYPE_CHECKING:
     from mien.evaluate.comparison import Answers
     from mien.models.model import Model
 
+MethodChoice = Literal["auto", "gradcam", "occlusion"]
+_MOST_FACES = 12  # of one photo that are explained
+
 
 def evaluate(
-    model: ModelPath,
-    data: Data,
-    split: Part = "test",
-    labels: Labels = "given",
-    votes: Path | None = None,
+    model: ModelOptions,
+    data: PartOptions,
     prior: Prior = "natural",
-    out: Path | None = None,
+    out: Annotated[Path | None, option("FOLDER", "runs/<model>-<split>")] = None,
     tta: Literal["none", "flip"] = "none",
-    corruptions: Flag[bool] = False,
-    device: str = "auto",
-    json: Flag[bool] = False,
+    corruptions: Switch = False,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Score a model on one part of the data, with intervals, tables and pictures.
 
     Args:
-        model: model file (.safetensors, .onnx, .keras, .h5) or run folder.
-        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        split: the part to score; "val" where there is no test part.
-        labels: "given" by the data, or the "votes" of several people.
-        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
-            where the data were prepared with votes.
         prior: "natural" for expressions as frequent as in training, "uniform" where each is as likely as any other.
-        out: folder for the results; runs/<model>-<split> if not given.
-        tta: "flip" also scores the mean answer over each face and its mirror image, apart from the plain scores.
+        out: folder for the results.
+        tta: "flip" also scores flip test-time augmentation: the mean answer over each face and its mirror image.
         corruptions: also score the same faces damaged in 15 ways, 5 strengths each; takes 75 times as long.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        json: print metrics.json.
     """
+    command = command_line(evaluate, locals())
+    require("mien evaluate", "torch", "scikit-learn", "scipy", "matplotlib")
     from mien.evaluate.evaluation import evaluate as score
     from mien.evaluate.evaluation import with_corruptions, with_flip, write_evaluation
     from mien.models.files import model_digest
@@ -70,133 +68,141 @@ def evaluate(
     from mien.report.summaries import trained_elsewhere
     from mien.report.terminal import evaluation_text
 
-    read = read_with_remark(model)
-    parts = open_faces(data, labels, votes)
-    faces, split = part_to_score(parts, split)
-    origin = {"name": str(model), "data": str(data), "split": split}
-    trained_on = None if split == "train" else parts.train
+    read = model.read()
+    parts = data.read()
+    faces, split = data.choose(parts)
+    folder = out or _evaluation_folder(model.model, data.path, split, data.labels, prior)
+    atomic.check(folder / METRICS)
+    origin = {"name": str(model.model), "data": str(data.path), "split": split}
+    trained_on = None if split in ("train", "all") else parts.train
     evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
     if undecided := len(faces) - len(evaluation.faces):
-        say(f"left out {undecided:,} {split} faces on which no answer got most votes")
-    if warning := trained_elsewhere(read.notes, str(data)):
+        say(f"left out {undecided:,} {split} faces on which no class got most votes")
+    if warning := trained_elsewhere(read.notes, str(data.path)):
         say(warning)
     if tta == "flip":
         evaluation = with_flip(evaluation, read, device, prior)
     if corruptions:
         evaluation = with_corruptions(evaluation, read, device, prior, progress_bar("damaging", 75, " parts"))
-    folder = out or _evaluation_folder(model, data, split, labels, prior)
-    facts = {"model_sha256": model_digest(model), "prior": prior}
+    facts = {"model_sha256": model_digest(model.model), "prior": prior}
     if (folder / METRICS).exists() and not is_of(folder, **facts, **origin):
         forget_heatmaps(folder)
-    fields = write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=command_line())
+    fields = write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=command)
     draw_evaluation(evaluation, folder)
     print(as_json(fields) if json else evaluation_text(evaluation, fields))
-    say(f"tables and pictures are in {folder}")
+    say(f"tables and pictures are in {folder}; as a page: mien report {quoted(folder)}")
 
 
 def compare(
-    models: tyro.conf.Positional[tuple[Path, ...]],
-    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
-    split: Part = "test",
-    labels: Labels = "given",
-    votes: Path | None = None,
-    out: Path | None = None,
-    device: str = "auto",
-    json: Flag[bool] = False,
+    models: tyro.conf.Positional[Annotated[tuple[Path, ...], several("MODEL")]],
+    data: PartOptions = NO_DATA,
+    classes: Annotated[str, option("NAMES", "the files'")] = "",
+    out: Annotated[Path | None, option("FOLDER", "runs/compare")] = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
-    """Compare models on the same faces: differences with intervals, McNemar's test, faces they disagree on.
+    """Compare models on the same faces: differences, intervals, McNemar's test.
 
     Args:
-        models: two or more of: model file, run folder, name of a shipped model, predictions.csv of any origin.
-        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>; not needed
-            for predictions.csv alone, but then no face is drawn.
-        split: the part to compare on; "val" where there is no test part.
-        labels: "given" by the data, or the "votes" of several people.
-        votes: file of the votes, as for evaluate.
-        out: folder for models.csv, pairs.csv and the picture, which `mien report --compare` takes; runs/compare if
-            not given.
-        device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        json: print the results as JSON.
+        models: two or more of: model file, run folder, name of a model that comes with Mien, predictions.csv of any
+            origin. For predictions.csv alone no data are needed, but then no face is drawn.
+        classes: what the classes of models are called, in their order, where the files do not say: angry,happy,...
+        out: folder for models.csv, pairs.csv and the picture, which `mien report --compare` takes.
     """
+    command = command_line(compare, locals())
+    require("mien compare", "torch", "scikit-learn", "scipy", "matplotlib")
     from mien.data.votes import with_majority
     from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
     from mien.evaluate.comparison import compare as compared
     from mien.folders import free_folder
+    from mien.records.comparison import COMPARISON
     from mien.report.draw import draw_comparison
     from mien.report.terminal import comparison_text
 
     if len(models) < 2:
         raise UsageError("nothing to compare; give two or more models or predictions.csv files")
     tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
-    networks = {path: read_with_remark(path) for path in models if path not in tables}
-    if networks and not data:
+    networks = {path: read_with_remark(path, classes) for path in models if path not in tables}
+    if networks and not data.data:
         raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
-    if not data and (labels == "votes" or votes):
+    if not data.data and (data.labels == "votes" or data.votes):
         raise UsageError("--labels and --votes are about --data; leave them out for predictions.csv alone")
-    faces, told = None, "faces"
-    if data:
-        faces, split = part_to_score(open_faces(data, labels, votes), split)
-        faces = with_majority(faces)
-        told = f"{split} faces of {data}{', judged by the majority of votes' if labels == 'votes' else ''}"
-        for table in tables.values():
-            check_same_faces(labels_of(faces, f"{data} ({split})"), table)
-        tables |= _ask(networks, faces, str(data), split, device)
-    comparison = compared([tables[path] for path in models])
     folder = out or free_folder(RUNS / "compare")
-    write_comparison(comparison, folder, faces=told, command=command_line())
-    draw_comparison(comparison, faces, folder)
+    atomic.check(folder / COMPARISON)
+    faces, told = None, "faces"
+    if data.data:
+        faces, split = data.choose(data.read())
+        faces = with_majority(faces)
+        told = f"{split} faces of {data.path}{', judged by the majority of votes' if data.labels == 'votes' else ''}"
+        for table in tables.values():
+            check_same_faces(labels_of(faces, f"{data.path} ({split})"), table)
+        tables |= _ask(networks, faces, str(data.path), split, device)
+    comparison = compared([tables[path] for path in models])
     print(as_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    write_comparison(comparison, folder, faces=told, command=command)
+    draw_comparison(comparison, faces, folder)
     say(f"tables{' and picture' if faces else ''} are in {folder}")
 
 
 def explain(
-    photo: tyro.conf.Positional[Path | None] = None,
-    model: ModelPath = Path("base"),
-    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
-    split: Part = "test",
-    labels: Labels = "given",
-    votes: Path | None = None,
-    method: Literal["auto", "gradcam", "occlusion"] = "auto",
-    out: Path | None = None,
+    photo: tyro.conf.Positional[Annotated[Path | None, option("PHOTO", "none")]] = None,
+    model: ModelOptions = BASE,
+    data: PartOptions = NO_DATA,
+    method: MethodChoice = "auto",
+    out: Annotated[Path | None, option("FOLDER", "runs/<model>-<split>, for a photo runs/explain")] = None,
 ) -> None:
-    """Draw where the model looks: on a photo, or on a part of the data, with a check that the maps can be trusted.
+    """Draw where the model looks: on a photo, or on a part of the data.
 
     Args:
         photo: picture to explain, each face in it; or give --data.
-        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
-        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        split: the part whose faces are explained; "val" where there is no test part.
-        labels: "given" by the data, or the "votes" of several people.
-        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
-            where the data were prepared with votes.
         method: Grad-CAM asks what is inside the network, occlusion only for answers; "auto" takes Grad-CAM where it
             can, which is not with .onnx.
-        out: folder whose figures/ receives the pictures; runs/<model>-<split>, for a photo runs/explain, if not given.
+        out: folder whose figures/ receives the pictures.
     """
-    from mien.evaluate.evaluation import evaluate as score
-    from mien.report.draw import draw_heatmaps, draw_photo, draw_sanity
-
-    if photo and data:
+    if photo and data.data:
         raise UsageError("a photo and --data are two things to explain; give one of them")
-    if photo and (labels == "votes" or votes):
+    if photo and (data.labels == "votes" or data.votes):
         raise UsageError("--labels and --votes are about --data; leave them out for a photo")
-    read = read_with_remark(model)
     if photo:
-        list_paths(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
-    elif data:
-        faces, split = part_to_score(open_faces(data, labels, votes), split)
-        evaluation = score(read, faces, name=str(model), data=str(data), split=split)
-        folder = out or _evaluation_folder(model, data, split, labels)
-        list_paths(draw_heatmaps(read, evaluation, folder, method))
-        checks = draw_sanity(read, evaluation, folder, method)
-        list_paths(checks)
-        if not checks:
-            say("no check of the maps: it needs the weights of a run folder or .safetensors file")
-    else:
+        _explain_photo(photo, model, method, out or RUNS / "explain")
+        return
+    if not data.data:
         raise UsageError("nothing to explain; give a photo, or --data DATA")
+    require("mien explain --data", "torch", "scikit-learn", "scipy", "matplotlib")
+    from mien.evaluate.evaluation import evaluate as score
+    from mien.report.draw import draw_heatmaps, draw_sanity
+
+    read = model.read()
+    faces, split = data.choose(data.read())
+    folder = out or _evaluation_folder(model.model, data.path, split, data.labels)
+    evaluation = score(read, faces, name=str(model.model), data=str(data.path), split=split)
+    list_paths(draw_heatmaps(read, evaluation, folder, method))
+    checks = draw_sanity(read, evaluation, folder, method)
+    list_paths(checks)
+    if not checks:
+        say("no check of the maps: it needs the weights of a run folder or .safetensors file")
 
 
-def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
+def _explain_photo(photo: Path, model: ModelOptions, method: MethodChoice, out: Path) -> None:
+    """Draw where the model looks on each face of a photo; needs nothing but the core."""
+    from mien.explain.heat import choose_method, heat_maps
+    from mien.explain.photo import photo_picture
+    from mien.models.model import predict_proba
+    from mien.records.figures import FIGURES
+
+    read = model.read()
+    if method == "gradcam":
+        require("Grad-CAM", "torch")
+    faces = _faces_of(photo, read)
+    probabilities = predict_proba(read, faces)
+    maps = heat_maps(read, faces, probabilities.argmax(1), choose_method(read, method))
+    file = out / FIGURES / f"{photo.stem}.png"
+    picture = photo_picture(faces, maps, probabilities, read.classes)
+    atomic.write_with(file, picture.save)
+    print(file)
+
+
+def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: str, device: str) -> dict[Path, Answers]:
     """What each network says of the faces."""
     from mien.evaluate.comparison import answers_of
     from mien.evaluate.evaluation import evaluate as score
@@ -222,7 +228,8 @@ def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
     import numpy as np
 
     from mien.pictures import read_picture
-    from mien.predict.faces import cut_out, find_faces
+    from mien.predict.detector import find_faces
+    from mien.predict.faces import cut_out
 
     try:
         with open(photo, "rb") as file:
@@ -234,7 +241,7 @@ def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
     if not found:
         say(f"{photo}: no face found; taking its middle square for one")
         return preprocess.square(picture)[None]
-    if len(found) > MOST_FACES:
-        say(f"{photo}: {len(found)} faces; explaining the {MOST_FACES} that are surest to be faces")
-    cuts = [cut_out(picture, face.landmarks, preprocess.size) for face in found[:MOST_FACES]]
+    if len(found) > _MOST_FACES:
+        say(f"{photo}: {len(found)} faces; explaining the {_MOST_FACES} that are surest to be faces")
+    cuts = [cut_out(picture, face.landmarks, preprocess.size) for face in found[:_MOST_FACES]]
     return np.stack([preprocess.square(cut) for cut in cuts])

@@ -7,66 +7,70 @@ from typing import Annotated
 
 import tyro
 
-from mien.cli.options import Data, Flag, Labels, ModelPath, Part, open_faces, read_with_remark
+from mien import atomic
+from mien.cli.options import DATA, DataOptions, ModelOptions, PartOptions, Switch, option, read_with_remark
 from mien.errors import UsageError
+from mien.extras import require
+
+_VAL = PartOptions(tyro.MISSING, split="val")
 
 
 def calibrate(
-    model: ModelPath,
-    data: Data,
-    save_as: Path,
-    split: Part = "val",
-    labels: Labels = "given",
-    votes: Path | None = None,
+    model: ModelOptions,
+    save_as: Annotated[Path, tyro.conf.arg(metavar="FILE")],
+    data: PartOptions = _VAL,
 ) -> None:
-    """Fit the model's temperature, so that of the answers it gives at 80 % four in five are right.
+    """Fit the temperature: of the answers given at 80 %, four in five are right.
 
     Args:
-        model: model file (.safetensors, .keras, .h5) or run folder.
-        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         save_as: the model file to write, with the temperature in it.
-        split: the part to fit it on; not the one to be scored.
-        labels: "given" by the data, or the "votes" of several people.
-        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
-            where the data were prepared with votes.
     """
+    require("mien calibrate", "torch", "scikit-learn", "scipy")
     from mien.evaluate.calibration import calibrate as fit
     from mien.models.files import check_writable, write_model
     from mien.report.terminal import calibration_text
 
     check_writable(save_as)
-    read = read_with_remark(model)
-    faces = open_faces(data, labels, votes).part(split)
-    calibration = fit(read, faces, name=str(model), data=str(data))
+    read = model.read()
+    faces, _ = data.choose(data.read())
+    calibration = fit(read, faces, name=str(model.model), data=str(data.path))
     write_model(calibration.model, save_as)
     print(calibration_text(calibration))
     print(save_as)
 
 
 def export(
-    model: tyro.conf.Positional[Path],
-    file: tyro.conf.Positional[Path],
-    int8: Flag[bool] = False,
-    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
+    model: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MODEL")]],
+    file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE")]],
+    int8: Switch = False,
+    data: Annotated[Path | None, DATA] = None,
+    classes: Annotated[str, option("NAMES", "the file's")] = "",
 ) -> None:
     """Write a model in another format, which the suffix of FILE picks.
 
     Args:
-        model: model file (.safetensors, .keras, .h5) or run folder.
+        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
+            An .onnx file can only be copied.
         file: what to write: .safetensors, .onnx, or for the classic network .keras or .h5; replaced if it is there.
         int8: write an .onnx file of a quarter of the size, several times as fast; its ranges are those of DATA.
         data: the data that the model was trained on; with --int8 only.
+        classes: what the model's classes are called, in its order, where its file does not say: angry,happy,...
     """
-    from mien.models.files import check_int8_suffix, check_writable, read_model, write_int8, write_model
-    from mien.train.trainer import with_notes
+    from mien.models.files import check_int8_suffix, check_writable, model_file, write_int8, write_model
 
     check_writable(file)
     if int8 != (data is not None):
         raise UsageError("--int8 and --data go together: int8 needs training faces, and nothing else does")
-    if data is None:
-        write_model(read_model(model), file)
-    else:
+    read, source = read_with_remark(model, classes), model_file(model)
+    if data is not None:
         check_int8_suffix(file)
-        noted = with_notes(read_model(model), int8=f"ranges of training faces of {data.name}")
-        write_int8(noted, file, open_faces(data).train.images)
+        require("mien export --int8", "torch")
+        from mien.train.trainer import with_notes
+
+        noted = with_notes(read, int8=f"ranges of training faces of {data.name}")
+        write_int8(noted, file, DataOptions(data).read().train.images)
+    elif source.suffix.lower() == file.suffix.lower() == ".onnx":
+        atomic.write_bytes(file, source.read_bytes())
+    else:
+        write_model(read, file)
     print(file)

@@ -1,7 +1,8 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share, said once, and what they mean."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,71 +16,141 @@ if TYPE_CHECKING:
     from mien.models.model import Model
 
 
-Data = Annotated[Path, tyro.conf.arg(aliases=["--data-dir"])]
-ModelPath = Annotated[Path, tyro.conf.arg(aliases=["--model-path"])]
-Flag = tyro.conf.FlagCreatePairsOff
+def option(metavar: str, default: str) -> object:
+    """How the help shows an option that may be left out, and what leaving it out means."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+def several(metavar: str) -> object:
+    """How the help shows values that follow one another."""
+    return tyro.conf.arg(metavar=f"{metavar} ...", help_behavior_hint="")
+
+
+_OFF = tyro.conf.arg(help_behavior_hint="(default: off)")
+Switch = Annotated[tyro.conf.FlagCreatePairsOff[bool], _OFF]
 Repeated = tyro.conf.UseAppendAction
-Part = Literal["train", "val", "test"]
 Labels = Literal["given", "votes"]
 Prior = Literal["natural", "uniform"]
+Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help='"auto" (a GPU where there is one), "cpu" or "cuda".')]
+Json = Annotated[
+    tyro.conf.FlagCreatePairsOff[bool],
+    tyro.conf.arg(help="print the result as JSON.", help_behavior_hint="(default: off)"),
+]
+DATA = tyro.conf.arg(name="data-dir", aliases=["--data"], metavar="DATA", help_behavior_hint="(optional)")
 RUNS = Path("runs")
-MOST_FACES = 12  # of one photo that are explained
 _SEEDS = 2**32  # what every generator takes
 
 
-def open_faces(data: Path, labels: Labels = "given", votes: Path | None = None) -> Split:
-    """The faces that `--data`, `--labels` and `--votes` mean."""
-    from mien.data.sources import open_data
-    from mien.data.votes import join_split
+@dataclass(frozen=True)
+class DataOptions:
+    """The labelled faces.
 
-    if votes and labels == "given":
-        raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
-    split = open_data(data)
-    if labels == "votes":
-        split, joined = join_split(votes_file(data, votes), split)
-        for name, part in joined.items():
-            say(f"{name}: left out {part.without:,} faces without votes, {part.other:,} with most for something else")
-    say_sizes(data, split)
-    return split
+    Args:
+        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
+        labels: "given" by the data, or by the "votes" of several annotators.
+        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class.
+    """
+
+    data: Annotated[Path | None, DATA]
+    labels: Labels = "given"
+    votes: Annotated[Path | None, option("FILE", "those that the data were prepared with")] = None
+
+    @property
+    def path(self) -> Path:
+        """Where the faces are; raises UsageError unless it was given."""
+        if self.data is None:
+            raise UsageError("no faces are given; add --data DATA")
+        return self.data
+
+    @property
+    def votes_file(self) -> Path | None:
+        """The file with the votes, if they are the labels: the one given, or the manifest of the data."""
+        from mien.data.manifest import MANIFEST
+
+        if self.labels == "given":
+            if self.votes:
+                raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
+            return None
+        if self.votes is None and not (self.path / MANIFEST).is_file():
+            raise UsageError(
+                "--labels votes needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class"
+            )
+        return self.votes or self.path / MANIFEST
+
+    def read(self) -> Split:
+        """The faces, in their parts; says how many there are, and how many have no usable votes."""
+        from mien.data.sources import open_data
+        from mien.data.votes import join_split
+
+        votes = self.votes_file
+        split = open_data(self.path)
+        if votes:
+            split, joined = join_split(votes, split)
+            for name, part in joined.items():
+                say(
+                    f"{name}: left out {part.without:,} faces without votes, {part.other:,} with most for another class"
+                )
+        say_sizes(self.path, split)
+        return split
 
 
-def votes_file(data: Path, votes: Path | None) -> Path:
-    """The file with the votes: the one given, or the manifest of data that were prepared with votes."""
-    from mien.data.manifest import MANIFEST
+@dataclass(frozen=True)
+class PartOptions(DataOptions):
+    """The labelled faces, of one part.
 
-    if votes is None and not (data / MANIFEST).is_file():
-        raise UsageError("--labels votes needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class")
-    return votes or data / MANIFEST
+    Args:
+        split: the part of the data; "val" where there is no test part, "all" for all parts together.
+    """
+
+    split: Literal["train", "val", "test", "all"] = "test"
+
+    def choose(self, parts: Split) -> tuple[Dataset, str]:
+        """The faces of the part, and its name."""
+        if self.split == "all":
+            return parts.whole(), "all"
+        if self.split == "test" and not len(parts.test):
+            say("there is no test part; taking val instead")
+            return parts.part("val"), "val"
+        return parts.part(self.split), self.split
+
+
+NO_DATA = PartOptions(None)  # the default where data may be left out
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model.
+
+    Args:
+        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien:
+            base, tiny or base-fer2013.
+        classes: what the model's classes are called, in its order, where the file does not say: angry,happy,...
+    """
+
+    model: Annotated[Path, tyro.conf.arg(name="model-path", aliases=["--model"], metavar="MODEL")]
+    classes: Annotated[str, option("NAMES", "the file's")] = ""
+
+    def read(self) -> Model:
+        """The model, with a remark on how its classes came to their names where the file had none."""
+        return read_with_remark(self.model, self.classes)
+
+
+BASE = ModelOptions(Path("base"))  # the default where a model may be left out
+
+
+def read_with_remark(path: Path, classes: str = "") -> Model:
+    """The model in a file; how its classes came to their names is said where it had none."""
+    from mien.models.files import read_model
+
+    read = read_model(path, tuple(classes.split(",")) if classes else ())
+    if "classes" in read.notes and not classes:
+        say(
+            f"{path}: class names {read.notes['classes']}; if they are others, say --classes a,b,c in the model's order"
+        )
+    return read
 
 
 def check_seed(seed: int) -> None:
     """Raise UsageError for what no generator takes."""
     if not 0 <= seed < _SEEDS:
         raise UsageError(f"--seed {seed}: give a whole number from 0 to {_SEEDS - 1}")
-
-
-def check_target(path: Path, network: str) -> None:
-    """What cannot be written is better refused before training than after."""
-    from mien.models.files import check_writable
-
-    check_writable(path)
-    if path.suffix.lower() in (".h5", ".keras") and network != "classic":
-        raise UsageError(f"{path}: {path.suffix} holds the network 'classic', not '{network}'; use .safetensors")
-
-
-def read_with_remark(model: Path) -> Model:
-    """The model in a file; how its classes came to their names is said where it had none."""
-    from mien.models.files import read_model
-
-    read = read_model(model)
-    if "classes" in read.notes:
-        say(f"{model}: class names {read.notes['classes']}")
-    return read
-
-
-def part_to_score(parts: Split, name: Part) -> tuple[Dataset, Part]:
-    """The part to score, and its name: val where there is no test part."""
-    if name == "test" and not len(parts.test):
-        say("there is no test part; scoring val instead")
-        name = "val"
-    return parts.part(name), name

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mien.cli.console import say
-from mien.cli.options import Flag, Repeated
+from mien.cli.options import Repeated, Switch
 from mien.errors import UsageError
+from mien.extras import require
 
 if TYPE_CHECKING:
     from mien.serve.engine import Engine
-
-_NEEDED = ("fastapi", "uvicorn", "python_multipart", "fastapi_offline", "prometheus_client")
 
 
 def serve(
@@ -23,7 +21,7 @@ def serve(
     workers: int | None = None,
     token: str = "",
     allow_origin: Repeated[tuple[str, ...]] = (),
-    open: Flag[bool] = False,
+    open: Switch = False,
 ) -> None:
     """Show a page in the browser, and answer programs over HTTP: photos, camera and video, on this machine alone.
 
@@ -37,9 +35,7 @@ def serve(
         allow_origin: another site's page that may ask, as https://example.org; may be repeated.
         open: open the page in the browser.
     """
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        what = "fastapi and uvicorn" if {"fastapi", "uvicorn"} & set(missing) else " and ".join(missing)
-        raise UsageError(f"mien serve needs {what}: pip install '.[serve]'")
+    require("mien serve", "fastapi", "fastapi-offline", "prometheus-client", "python-multipart", "uvicorn")
     os.environ["OMP_NUM_THREADS"] = "1"  # each worker is a thread already
     from mien.serve.app import create_app
     from mien.serve.guard import is_loopback

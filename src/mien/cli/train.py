@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,71 +11,82 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from mien import atomic
-from mien.cli.console import command_line, quoted, say, say_sizes, training_progress, words
-from mien.cli.options import RUNS, Labels, Repeated, check_seed, check_target, open_faces, votes_file
+from mien.cli.console import command_line, quoted, say, say_sizes, training_progress
+from mien.cli.options import RUNS, DataOptions, Repeated, check_seed, option
 from mien.errors import UsageError
+from mien.extras import missing, require
 
 if TYPE_CHECKING:
     from mien.train.run import RunConfig
     from mien.train.trainer import TrainResult
 
 
+def _of_recipe(field: str, metavar: str) -> object:
+    """How the help shows an option whose default the recipe holds."""
+
+    def hint(_: str) -> str:
+        from mien.train.recipes import CLASSIC
+
+        return f"(default: the recipe's; classic: {getattr(CLASSIC, field)})"
+
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=hint)
+
+
+_NO_DATA = DataOptions(None)
+
+
 def train(
-    data: Annotated[Path | None, tyro.conf.arg(aliases=["--data-dir"])] = None,
-    recipe: str = "classic",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    rate: float | None = None,
-    balance: Literal["weights", "sqrt", "none"] | None = None,
-    labels: Labels = "given",
-    votes: Path | None = None,
-    teacher: Repeated[tuple[Path, ...]] = (),
-    init: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    out: Path | None = None,
-    save_as: Path | None = None,
-    resume: Path | None = None,
+    data: DataOptions = _NO_DATA,
+    recipe: Annotated[str | None, option("NAME", "classic")] = None,
+    epochs: Annotated[int | None, _of_recipe("epochs", "INT")] = None,
+    batch_size: Annotated[int | None, _of_recipe("batch_size", "INT")] = None,
+    rate: Annotated[float | None, _of_recipe("rate", "FLOAT")] = None,
+    balance: Annotated[Literal["weights", "sqrt", "none"] | None, _of_recipe("balance", "{weights,sqrt,none}")] = None,
+    teacher: Annotated[Repeated[tuple[Path, ...]], option("MODEL", "none")] = (),
+    init: Annotated[Path | None, option("MODEL", "random weights")] = None,
+    seed: Annotated[int | None, option("INT", "0")] = None,
+    device: Annotated[str | None, option("DEVICE", "auto")] = None,
+    out: Annotated[Path | None, option("FOLDER", "runs/<recipe>-s<seed>")] = None,
+    save_as: Annotated[Path | None, option("FILE", "only into the run folder")] = None,
+    resume: Annotated[Path | None, option("RUN", "a new run")] = None,
 ) -> None:
     """Train a network; the model is on disk after each epoch, Ctrl-C keeps it.
 
     Args:
-        data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        recipe: "classic" is the tutorial's; see `mien recipes`.
+        recipe: what decides how training goes; "classic" is the tutorial's; see `mien recipes`.
         epochs: passes over the training faces, at most.
-        batch_size: faces an update.
+        batch_size: faces per update of the weights.
         rate: learning rate.
         balance: class weights, their square roots, or none.
-        labels: "given" by the data, or the "votes" of several people.
-        votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class; may be left out
-            where the data were prepared with votes.
-        teacher: model file, run folder or name of a model that comes with Mien, whose answers are half of what is
-            learned; given again, the mean of all.
+        teacher: distillation: model file, run folder or name of a model that comes with Mien, whose probabilities are
+            half of what is learned; may be given several times, for the mean of all.
         init: .safetensors file or run folder whose weights training begins with.
         seed: draws weights, order, augmentation and dropout.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
-        out: the run folder; runs/<recipe>-s<seed> if not given.
+        out: the run folder.
         save_as: also write the model to this file (.safetensors, .onnx, .keras or .h5).
         resume: run folder of a training that was stopped or killed: go on with it, without any other flag.
     """
+    command = command_line(train, locals())
+    require("mien train", "torch", "safetensors")
     from mien.folders import free_folder
     from mien.train.recipes import find_recipe, with_changes
     from mien.train.run import RunConfig, train_run
 
     if resume:
-        _resume(resume)
+        _resume(resume, [word for word in shlex.split(command) if word.startswith("--") and word != "--resume"])
         return
-    if not data:
+    if not data.data:
         raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
-    chosen = with_changes(find_recipe(recipe), epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
+    chosen = find_recipe(recipe or "classic")
+    chosen = with_changes(chosen, epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
+    seed = seed or 0
     check_seed(seed)
     if save_as:
-        check_target(save_as, chosen.network)
-    folder = out or free_folder(RUNS / f"{recipe}-s{seed}")
-    split = open_faces(data, labels, votes)
-    file = votes_file(data, votes) if labels == "votes" else None
-    start = RunConfig(chosen, split, seed, device, str(data), command_line(), save_as, file, teacher, init)
-    _train(train_run, start, folder)
+        _check_target(save_as, chosen.network)
+    folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
+    given = str(data.path), command, save_as, data.votes_file, teacher, init
+    _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)
 
 
 def recipes() -> None:
@@ -85,11 +97,19 @@ def recipes() -> None:
         print(f"{name:{max(map(len, RECIPES))}} {explain_recipe(name)}")
 
 
-def _resume(folder: Path) -> None:
-    """Do what is left of the run in `folder`."""
+def _check_target(path: Path, network: str) -> None:
+    """What cannot be written is better refused before training than after."""
+    from mien.models.files import check_writable
+
+    check_writable(path)
+    if path.suffix.lower() in (".h5", ".keras") and network != "classic":
+        raise UsageError(f"{path}: {path.suffix} holds the network 'classic', not '{network}'; use .safetensors")
+
+
+def _resume(folder: Path, others: list[str]) -> None:
+    """Do what is left of the run in `folder`; `others` are the flags beside --resume."""
     from mien.train.run import read_start, resume_run, settled
 
-    others = [word for word in words[2:] if word.startswith("--") and word.partition("=")[0] != "--resume"]
     if others:
         alone = f"mien train --resume {quoted(folder)}"
         raise UsageError(f"--resume takes everything from the run; leave out {', '.join(others)}: {alone}")
@@ -102,7 +122,7 @@ def _resume(folder: Path) -> None:
 
 
 def _train(run: Callable[..., TrainResult], start: RunConfig, folder: Path) -> None:
-    """Do a new run or an old one's rest; tell the result, and after Ctrl-C how to go on."""
+    """Do a new run or an old one's rest; print the result, and after Ctrl-C how to go on."""
     from mien.models.files import MODEL_FILE
     from mien.records.run import CONFIG
     from mien.report.terminal import training_text
@@ -122,11 +142,16 @@ def _train(run: Callable[..., TrainResult], start: RunConfig, folder: Path) -> N
 def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
     """What else a training leaves: its curves, and the model where the user wants it."""
     from mien.models.files import write_model
-    from mien.report.draw import FIGURES, draw_training
+    from mien.records.figures import FIGURES
     from mien.train.trainer import with_notes
 
     atomic.remove_leftovers(folder / FIGURES)
-    draw_training(result.history, result.kept, folder)
+    if lacking := missing("drawing the learning curves", "matplotlib"):
+        say(lacking)
+    else:
+        from mien.report.draw import draw_training
+
+        draw_training(result.history, result.kept, folder)
     if save_as:
         atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
         _keep_previous(save_as, folder)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from torch.nn import Module
 
-from mien.explain.gradcam import grad_cam
 from mien.explain.occlusion import occlusion
 from mien.models.model import Model
 from mien.records.figures import Method
@@ -28,7 +27,8 @@ class Group(NamedTuple):
 
 def has_gradients(model: Model) -> bool:
     """Whether torch runs the model, so that it can be asked for more than answers."""
-    return isinstance(model.network, Module)
+    torch = sys.modules.get("torch")  # what never was loaded runs no network, and need not be there
+    return torch is not None and isinstance(model.network, torch.nn.Module)
 
 
 def choose_method(model: Model, wanted: MethodChoice) -> Method:
@@ -45,7 +45,11 @@ def heat_maps(
 
     Raises ModelError where Grad-CAM is wanted of a model without gradients.
     """
-    return grad_cam(model, images, targets) if method == "gradcam" else occlusion(model, images, targets)
+    if method == "occlusion":
+        return occlusion(model, images, targets)
+    from mien.explain.gradcam import grad_cam
+
+    return grad_cam(model, images, targets)
 
 
 def groups(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int, pairs: int) -> list[Group]:

@@ -13,6 +13,7 @@ the file, and asks for no more memory than a network of Mien needs.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,22 +51,33 @@ _FORMATS = {
 }
 
 
-def read_model(path: str | Path) -> Model:
+def read_model(path: str | Path, classes: tuple[str, ...] = ()) -> Model:
     """The model in a file, in a run folder, or that comes with Mien under that name.
 
-    Raises UsageError or ModelError naming the remedy.
+    classes: what its classes are called, in its order, where the file does not say, as Keras' own do not. Raises
+    UsageError or ModelError naming the remedy.
     """
-    file = _file(Path(path))
+    file = model_file(Path(path))
     module, kind, remedy = _format(file)
     reader = _module(module)
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ModelError(f"larger than {_MOST_BYTES >> 20} MiB, which no model of Mien is")
-        return reader.read(file)
+        read = reader.read(file)
+        return _with_classes(read, classes) if classes else read
     except ModelError as error:
         raise ModelError(f"{file}: {_line(error)}") from None
     except _DAMAGED as error:
         raise ModelError(f"{file}: not {kind}, or a damaged one ({_line(error)}); {remedy}") from None
+
+
+def _with_classes(model: Model, classes: tuple[str, ...]) -> Model:
+    if "classes" not in model.notes:
+        raise ModelError(f"names its classes itself ({', '.join(model.classes)}); leave out --classes")
+    if len(set(classes)) != len(model.classes):
+        raise ModelError(f"tells {len(model.classes)} classes apart; give as many different names with --classes")
+    notes = {key: note for key, note in model.notes.items() if key != "classes"}
+    return replace(model, classes=classes, notes=notes)
 
 
 def write_model(model: Model, path: str | Path) -> None:
@@ -84,12 +96,12 @@ def write_int8(model: Model, path: str | Path, faces: NDArray[np.uint8]) -> None
 
 def model_digest(path: Path) -> str:
     """SHA-256 of a model file, or of the one in a run folder."""
-    return hashlib.sha256(_file(path).read_bytes()).hexdigest()
+    return hashlib.sha256(model_file(path).read_bytes()).hexdigest()
 
 
 def model_name(path: Path) -> str:
     """A short name for a model: its run folder's, or its file's."""
-    file = _file(path)
+    file = model_file(path)
     return file.resolve().parent.name if file.name == MODEL_FILE else file.stem
 
 
@@ -124,7 +136,8 @@ def _line(error: Exception) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(error) or type(error).__name__)[:400]
 
 
-def _file(path: Path) -> Path:
+def model_file(path: Path) -> Path:
+    """The file that a path or name stands for: a run folder's, or one that comes with Mien. Raises UsageError."""
     named = len(path.parts) == 1 and not path.suffix  # as what comes with Mien is, unless a run of yours is called so
     if named and not (path / MODEL_FILE).is_file() and (_of_mien(path.name).is_file() or not path.exists()):
         return _shipped(path.name)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from mien.boxes import Box
 from mien.errors import DataError, UsageError
 from mien.models.files import read_model
 from mien.models.model import Model, Prior, predict_proba
 from mien.pictures import Picture
-from mien.predict.faces import DetectedFace, cut_out, find_faces
-from mien.predict.prediction import Box, Face, Point, Prediction
+from mien.predict.detector import find_faces
+from mien.predict.faces import cut_out
+from mien.predict.prediction import Face, Point, Prediction
 from mien.predict.sources import Item, Source, items, take_array
+from mien.predict.yunet import DetectedFace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +152,9 @@ class Predictor:
         size = self._model.preprocess.size
         faces = np.array(squares, np.uint8).reshape(-1, size, size)
         answers = predict_proba(self._model, faces, prior=self._prior)
-        return (answers + predict_proba(self._model, faces[:, :, ::-1], prior=self._prior)) / 2 if self._tta else answers
+        return (
+            (answers + predict_proba(self._model, faces[:, :, ::-1], prior=self._prior)) / 2 if self._tta else answers
+        )
 
     def _face(self, cut: _Cut, answer: NDArray[np.float32]) -> Face:
         probabilities = dict(zip(self.classes, answer.tolist(), strict=True))

@@ -15,7 +15,7 @@ from mien.evaluate.evaluation import Evaluation
 from mien.explain.heat import MethodChoice, choose_method, has_gradients, heat_maps
 from mien.explain.sanity import cascade, sanity_csv, sanity_file
 from mien.explain.study import CHECKED, answer_title, group_maps, some_answers
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model
 from mien.records.figures import DISAGREEMENTS, FIGURES, HEAT_FIGURES, METHODS
 from mien.records.recipe import Augment
 from mien.report import figures
@@ -23,7 +23,6 @@ from mien.train.trainer import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 
 def draw_data(split: Split, folder: Path, seed: int = 0) -> list[Path]:
@@ -112,15 +111,6 @@ def draw_sanity(
     stages = cascade(model, faces, evaluation.predicted[chosen], how, seed)
     atomic.write_text(folder / sanity_file(how), sanity_csv(stages))
     return _save({f"{how}_sanity": figures.sanity(faces, stages)}, folder)
-
-
-def draw_photo(
-    model: Model, faces: NDArray[np.uint8], folder: Path, name: str, method: MethodChoice = "auto"
-) -> list[Path]:
-    """Where the model looks on the faces of a photo, gray squares uint8 [N, S, S]."""
-    probabilities = predict_proba(model, faces)
-    maps = heat_maps(model, faces, probabilities.argmax(1), choose_method(model, method))
-    return _save({name: figures.photo_heatmaps(faces, maps, probabilities, model.classes)}, folder)
 
 
 def _save(pictures: dict[str, Figure], folder: Path) -> list[Path]:

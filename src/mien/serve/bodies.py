@@ -79,7 +79,9 @@ class Bodies:
     def _limit(self, request: Request) -> int:
         """The most bytes that the body may have; what its head gives away is refused at once."""
         if request.headers.get("content-encoding", "identity") != "identity":
-            raise Problem(415, "compressed bodies are not unpacked; pictures are compressed already, send them as they are")
+            raise Problem(
+                415, "compressed bodies are not unpacked; pictures are compressed already, send them as they are"
+            )
         kind = media_type(request)
         if not kind.startswith("image/") and kind not in (JSON, MULTIPART):
             raise Problem(

@@ -78,10 +78,14 @@ class Guard:
             raise Problem(421, f"this server is not '{host[:100]}'; ask it by its address, or start it with --host")
         origin = headers.get("origin")
         if origin is not None and origin not in self._settings.origins and urlsplit(origin).netloc != host:
-            raise Problem(403, "a page of another origin may not ask this server; start it with --allow-origin to let it")
+            raise Problem(
+                403, "a page of another origin may not ask this server; start it with --allow-origin to let it"
+            )
         foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if origin is None and foreign and scope["method"] not in _SAFE:
-            raise Problem(403, "a page of another origin may not ask this server; start it with --allow-origin to let it")
+            raise Problem(
+                403, "a page of another origin may not ask this server; start it with --allow-origin to let it"
+            )
         if self._settings.token and scope["path"].startswith(_PRIVATE) and scope["method"] != "OPTIONS":
             self._check_token(headers.get("authorization", ""))
 
@@ -89,7 +93,9 @@ class Guard:
         wanted = f"Bearer {self._settings.token}"
         if not hmac.compare_digest(given.encode(errors="replace"), wanted.encode()):
             raise Problem(
-                401, "a token is needed: send Authorization: Bearer <token>", {"WWW-Authenticate": 'Bearer realm="mien"'}
+                401,
+                "a token is needed: send Authorization: Bearer <token>",
+                {"WWW-Authenticate": 'Bearer realm="mien"'},
             )
 
     def _is_mine(self, host: str) -> bool:

@@ -29,7 +29,9 @@ def bind(settings: Settings) -> tuple[socket.socket, bool]:
     try:
         family = socket.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
-        raise UsageError(f"--host {settings.host}: no such address ({error.strerror}); give one of this machine") from None
+        raise UsageError(
+            f"--host {settings.host}: no such address ({error.strerror}); give one of this machine"
+        ) from None
     ports = [settings.port] if settings.port == 0 else range(settings.port, min(settings.port + _TRIED, 65536))
     reason = ""
     for port in ports:

@@ -5,7 +5,7 @@
     evaluation    confusion, class_scores, ten_predictions, confident_mistakes
     scores        class_curves, reliability, coverage, corruptions
     comparison    disagreements
-    explanation   heatmaps, group_heatmaps, sanity, photo_heatmaps
+    explanation   heatmaps, group_heatmaps, sanity
     style         colours, frames and fonts, stated once
 
 Each function takes plain data and returns a matplotlib Figure; `save` writes it as PNG.
@@ -14,7 +14,7 @@ Each function takes plain data and returns a matplotlib Figure; `save` writes it
 from mien.report.figures.comparison import disagreements
 from mien.report.figures.data import augmentations, class_bars, class_pies, faces_per_class, mean_faces
 from mien.report.figures.evaluation import class_scores, confident_mistakes, confusion, ten_predictions
-from mien.report.figures.explanation import group_heatmaps, heatmaps, photo_heatmaps, sanity
+from mien.report.figures.explanation import group_heatmaps, heatmaps, sanity
 from mien.report.figures.scores import class_curves, corruptions, coverage, reliability
 from mien.report.figures.style import save
 from mien.report.figures.training import learning_curves
@@ -35,7 +35,6 @@ __all__ = [
     "heatmaps",
     "learning_curves",
     "mean_faces",
-    "photo_heatmaps",
     "reliability",
     "sanity",
     "save",

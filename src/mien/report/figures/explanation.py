@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from mien.colours import class_colour
 from mien.report.figures.style import (
     INK,
     MUTED,
@@ -21,7 +20,6 @@ from mien.report.figures.style import (
     name,
     new_figure,
     note,
-    percent,
     plain,
     sentence,
     show_face,
@@ -38,7 +36,6 @@ from mien.explain.study import GroupMap
 _SIDE = 1.25  # inches, a face
 _HEAT = "inferno"
 _EXAMPLES = 3  # faces shown beside the check
-_LIKELIEST = 4  # classes named for a face of a photo
 _READ_AS = "the brighter and yellower, the more a place speaks for the answer"
 
 
@@ -107,39 +104,6 @@ def sanity(faces: NDArray[np.uint8], stages: Sequence[Stage]) -> Figure:
         "shuffled: the layers from the head down to the one named; bars: the middle four fifths of the faces",
     )
     return figure
-
-
-def photo_heatmaps(
-    faces: NDArray[np.uint8],
-    maps: NDArray[np.floating],
-    probabilities: NDArray[np.floating],
-    classes: Sequence[str],
-) -> Figure:
-    """Each face of a photo as the model gets it, the same under its heat map, and the likeliest classes.
-
-    faces: [N, S, S]; maps: [N, S, S]; probabilities: [N, K].
-    """
-    figure = new_figure(6.6, len(faces) * 2.1 + 0.3)
-    grid = figure.add_gridspec(len(faces), 3, width_ratios=(1, 1, 1.1))
-    for row, (face, heat, shares) in enumerate(zip(faces, maps, probabilities, strict=True)):
-        plain_face, heated, bars = (figure.add_subplot(grid[row, column]) for column in range(3))
-        show_face(plain_face, face)
-        _overlay(heated, face, heat)
-        _bars(bars, shares, classes)
-    note(figure, _READ_AS)
-    return figure
-
-
-def _bars(axes: Axes, shares: NDArray[np.floating], classes: Sequence[str]) -> None:
-    """The likeliest classes, the likeliest first, with their probabilities."""
-    places = np.argsort(-shares, kind="stable")[:_LIKELIEST]
-    axes.barh(range(len(places)), shares[places], color=[class_colour(int(k)) for k in places])
-    for line, k in enumerate(places):
-        axes.text(float(shares[k]) + 0.03, line, percent(float(shares[k])), va="center", fontsize=SMALL, color=INK)
-    axes.set(xlim=(0, 1.35), ylim=(len(places) - 0.5, -0.5))
-    bare(axes)
-    axes.set_yticks(range(len(places)), [name(classes[k]) for k in places], fontsize=SMALL, color=INK)
-    axes.tick_params(length=0)
 
 
 def _likeness(axes: Axes, stages: Sequence[Stage]) -> None:
