@@ -38,8 +38,8 @@ def main():
         for seed in range(1000):
             face = tile(emotion, seed)
             [found] = predictor(framed(face))
-            if len(found.faces) == 1 and least <= found.faces[0].confidence <= most and found.faces[0].emotion == emotion:
-                print(emotion, seed, found.faces[0])
+            named = [face for face in found.faces if face.emotion == emotion and least <= face.confidence <= most]
+            if len(found.faces) == len(named) == 1:
                 break
         picture.paste(face, (GAP + i % 2 * (SIDE + GAP), GAP + i // 2 * (SIDE + GAP)))
     picture.save(TARGET, optimize=True)

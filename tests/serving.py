@@ -80,7 +80,7 @@ class Running:
         """All that comes back for some bytes."""
         with self.connect() as wire:
             wire.sendall(data)
-            return b"".join(iter(lambda: wire.recv(65536), b""))
+            return until_closed(wire)
 
 
 @contextmanager
@@ -109,10 +109,18 @@ def form(parts: list[tuple[str, bytes]], name: str = "file") -> tuple[bytes, str
     """A multipart body of files, and its type."""
     pieces = [
         f'--xyz\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n'
-        "Content-Type: application/octet-stream\r\n\r\n".encode() + data + b"\r\n"
+        "Content-Type: application/octet-stream\r\n\r\n".encode()
+        + data
+        + b"\r\n"
         for file, data in parts
     ]
     return b"".join(pieces) + b"--xyz--\r\n", "multipart/form-data; boundary=xyz"
+
+
+def until_closed(wire: socket.socket) -> bytes:
+    """All that comes before the other side closes, which the caller's side then does too."""
+    with wire:
+        return b"".join(iter(lambda: wire.recv(65536), b""))
 
 
 def until(condition: Any, seconds: float = 30) -> None:

@@ -42,7 +42,8 @@ def drawn_frame(face: Image.Image, step: int, steps: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
-    face = Image.fromarray(draw_face("happy", np.random.default_rng((7, 0)))).resize((260, 260), Image.Resampling.BICUBIC)
+    drawn = Image.fromarray(draw_face("happy", np.random.default_rng((7, 0))))
+    face = drawn.resize((260, 260), Image.Resampling.BICUBIC)
     return [drawn_frame(face, step, 90) for step in range(90)]
 
 
@@ -79,9 +80,8 @@ def server() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser(y4m: Path) -> Iterator[Browser]:
-    flags = [
-        "--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={y4m}",
-    ]  # fmt: skip
+    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={y4m}"]
+    flags = ["--no-sandbox", "--disable-gpu", *fake]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
@@ -114,7 +114,7 @@ def visit(browser: Browser, server: Running) -> Iterator[Opener]:
         context.route(lambda address: address.startswith(("http", "ws")), pass_on)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if "Content Security" in message.text else None)
+        page.on("console", lambda message: wrong.append(str(message)) if "Content Security" in str(message) else None)
         page.goto(url)
         page.locator("body[data-ready]").wait_for()
         return page
@@ -232,7 +232,9 @@ def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path):
     shape = page.locator(".picture").bounding_box()
     assert shape["width"] / shape["height"] == pytest.approx(2, abs=0.02)
     boxes = [page.locator(".box").nth(i).bounding_box() for i in range(2)]
-    assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"] and abs(boxes[0]["y"] - boxes[1]["y"]) < shape["height"] / 4
+    assert (
+        boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"] and abs(boxes[0]["y"] - boxes[1]["y"]) < shape["height"] / 4
+    )
 
 
 def test_the_camera(visit):
@@ -309,7 +311,9 @@ def test_only_one_frame_is_on_its_way(visit):
 )
 def test_a_camera_that_cannot_be_had(visit, error, words):
     page = visit(camera=False)
-    page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{error}'); }} }}")
+    page.evaluate(
+        "name => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); } }", error
+    )
     page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator("#camera-words")).to_contain_text(words)
@@ -322,7 +326,8 @@ def test_a_camera_that_is_unplugged(visit):
     page.get_by_role("tab", name="Camera").click()
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator("#camera-face .answer")).to_be_visible()
-    page.locator("#camera-view").evaluate("video => video.srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+    ended = "video => video.srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    page.locator("#camera-view").evaluate(ended)
     expect(page.locator("#camera-words")).to_contain_text("still plugged in")
 
 
@@ -333,7 +338,8 @@ def test_a_video(visit, webm):
     expect(page.locator("#video-state")).to_have_text("drawn.webm: 10 frames looked at")
     expect(page.locator("#video-face .answer")).to_contain_text("happy")
     expect(page.locator("#video-boxes .box")).to_have_count(1)
-    expect(page.locator("#video-time")).to_have_attribute("aria-label", "From 0:00 to 0:01 the largest face showed: happy 100\u00a0% of the time.")
+    words = "From 0:00 to 0:01 the largest face showed: happy 100\u00a0% of the time."
+    expect(page.locator("#video-time")).to_have_attribute("aria-label", words)
     lines = [json.loads(line) for line in downloaded(page, "JSON").splitlines()]
     assert [line["frame"] for line in lines] == list(range(10)) and lines[3]["time"] == 0.6
     assert all(line["source"] == "drawn.webm" and len(line["faces"]) == 1 for line in lines)
@@ -420,7 +426,8 @@ def test_nothing_sticks_out(visit, webm, width):
 
     def check() -> None:
         out = page.evaluate(
-            """() => [...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && !e.closest(".boxes, .hidden, .skip")
+            """() => [...document.querySelectorAll("body *")].filter(e => e.checkVisibility()
+              && !e.closest(".boxes, .hidden, .skip")
               && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
         )
         assert out == [] and page.evaluate("document.documentElement.scrollWidth <= innerWidth")

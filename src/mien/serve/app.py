@@ -39,7 +39,7 @@ class QueryOptions(BaseModel):
     model: str = Field("", description="A name that `/v1/models` lists; the first of them if not given.")
     prior: Literal["natural", "uniform"] = Field(
         "natural",
-        description="`natural` expects expressions as often as training showed them, `uniform` each as often as any other.",
+        description="`natural` expects expressions as often as training showed them, `uniform` each equally often.",
     )
     crop: Literal["detect", "none"] = Field(
         "detect", description="`detect` finds the faces; `none` takes the picture as one ready-made crop."
@@ -134,7 +134,8 @@ class _Service:
         if query.model and query.model not in self.engine.models:
             names = ", ".join(self.engine.models)
             raise Problem(400, f"model '{query.model[:100]}': this server has {names}")
-        return Options(**{**query.model_dump(), "model": query.model or self.engine.default})
+        name = query.model or self.engine.default
+        return Options(name, query.prior, query.crop, query.min_confidence, query.max_faces, query.tta)
 
 
 def _number(i: int, several: bool) -> str:
