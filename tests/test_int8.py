@@ -267,7 +267,6 @@ def test_export_writes_int8(drawn: Path, tmp_path: Path, capsys: pytest.CaptureF
         ("m.safetensors small.onnx --int8", "--int8 and --data go together"),
         ("m.safetensors small.onnx --data drawn", "--int8 and --data go together"),
         ("m.safetensors small.h5 --int8 --data drawn", "small.h5: only .onnx files hold models in int8"),
-        ("m.onnx small.onnx --int8 --data drawn", "an .onnx model only predicts"),
         ("m.safetensors small.onnx --int8 --data nowhere", "nowhere"),
     ],
 )
