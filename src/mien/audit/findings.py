@@ -29,7 +29,7 @@ _BORDER_SHARE = 0.25  # of the picture
 
 @dataclass(frozen=True)
 class Audit:
-    """What was seen of N images, in the source's order.
+    """What was found in N images, in the source's order.
 
     names: in the source. parts: "train", "val", "test", or "all" where the source has no division. groups: int64 [N],
     exact copies share one. The rest is bool [N]: blank, one gray and nothing else; plain, one gray over most of the
@@ -104,37 +104,37 @@ def audit(source: Source) -> Audit:
     )
 
 
-def facts(seen: Audit) -> dict[str, Any]:
+def facts(findings: Audit) -> dict[str, Any]:
     """The counts of an audit, as plain values."""
-    parts = seen.part_names()
+    parts = findings.part_names()
     return {
-        "images": {part: int((seen.parts == part).sum()) for part in parts},
-        "classes": {part: _class_counts(seen, part) for part in parts},
-        "imbalance": _imbalance(seen.faces),
-        "distinct": _groups(seen, np.ones(len(seen.groups), bool)),
+        "images": {part: int((findings.parts == part).sum()) for part in parts},
+        "classes": {part: _class_counts(findings, part) for part in parts},
+        "imbalance": _imbalance(findings.faces),
+        "distinct": _groups(findings, np.ones(len(findings.groups), bool)),
         "copies": {
-            "groups": _groups(seen, seen.copy),
-            "images": int(seen.copy.sum()),
-            "groups_in_several_parts": _groups(seen, seen.across()),
-            "groups_with_conflicting_labels": _groups(seen, seen.conflict),
-            "also_in_train": _outside_train(seen, seen.in_train(), parts),
+            "groups": _groups(findings, findings.copy),
+            "images": int(findings.copy.sum()),
+            "groups_in_several_parts": _groups(findings, findings.across()),
+            "groups_with_conflicting_labels": _groups(findings, findings.conflict),
+            "also_in_train": _outside_train(findings, findings.in_train(), parts),
         },
         "near_copies": {
-            "pairs": len(seen.near),
-            "mirrored": sum(pair.mirrored for pair in seen.near),
-            "pairs_in_several_parts": sum(map(seen.near_across, seen.near)),
-            "pairs_with_different_labels": sum(map(seen.near_conflict, seen.near)),
-            "nearly_in_train": _outside_train(seen, seen.nearly_in_train(), parts),
+            "pairs": len(findings.near),
+            "mirrored": sum(pair.mirrored for pair in findings.near),
+            "pairs_in_several_parts": sum(map(findings.near_across, findings.near)),
+            "pairs_with_different_labels": sum(map(findings.near_conflict, findings.near)),
+            "nearly_in_train": _outside_train(findings, findings.nearly_in_train(), parts),
         },
-        "blank": int(seen.blank.sum()),
-        "plain": int(seen.plain.sum()),
-        "border": int(seen.border.sum()),
+        "blank": int(findings.blank.sum()),
+        "plain": int(findings.plain.sum()),
+        "border": int(findings.border.sum()),
     }
 
 
-def _class_counts(seen: Audit, part: str) -> dict[str, int]:
-    counts = np.bincount(seen.faces.labels[seen.parts == part], minlength=len(seen.faces.classes))
-    return dict(zip(seen.faces.classes, counts.tolist(), strict=True))
+def _class_counts(findings: Audit, part: str) -> dict[str, int]:
+    counts = np.bincount(findings.faces.labels[findings.parts == part], minlength=len(findings.faces.classes))
+    return dict(zip(findings.faces.classes, counts.tolist(), strict=True))
 
 
 def _imbalance(faces: Dataset) -> dict[str, Any]:
@@ -144,15 +144,15 @@ def _imbalance(faces: Dataset) -> dict[str, Any]:
     return {"most": faces.classes[most], "fewest": faces.classes[fewest], "ratio": ratio}
 
 
-def _groups(seen: Audit, marked: NDArray[np.bool_]) -> int:
+def _groups(findings: Audit, marked: NDArray[np.bool_]) -> int:
     """Number of groups among the marked images."""
-    return len(np.unique(seen.groups[marked]))
+    return len(np.unique(findings.groups[marked]))
 
 
-def _outside_train(seen: Audit, marked: NDArray[np.bool_], parts: Sequence[str]) -> dict[str, int]:
+def _outside_train(findings: Audit, marked: NDArray[np.bool_], parts: Sequence[str]) -> dict[str, int]:
     if "train" not in parts:
         return {}
-    return {part: int((marked & (seen.parts == part)).sum()) for part in parts if part != "train"}
+    return {part: int((marked & (findings.parts == part)).sum()) for part in parts if part != "train"}
 
 
 def _plain(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -165,8 +165,8 @@ def _plain(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _border_share(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """For each image [N], the share of it that lies in rows and columns of one gray at its edges."""
     sides = images, images.transpose(0, 2, 1)
-    kept = [images.shape[1] - _leading(lines) - _leading(lines[:, ::-1]) for lines in sides]
-    return 1 - np.maximum(kept[0], 0) * np.maximum(kept[1], 0) / images[0].size
+    inner = [images.shape[1] - _leading(lines) - _leading(lines[:, ::-1]) for lines in sides]
+    return 1 - np.maximum(inner[0], 0) * np.maximum(inner[1], 0) / images[0].size
 
 
 def _leading(images: NDArray[np.uint8]) -> NDArray[np.int64]:
