@@ -147,7 +147,7 @@ def test_anyone_can_use_an_onnx_file(tmp_path: Path) -> None:
     expected = predict_proba(model, FACES)
     for count in (1, 5, 24):
         (answers,) = session.run(["probabilities"], {"faces": FACES[:count, None].astype(np.float32) / 255})
-        np.testing.assert_allclose(answers, expected[:count], atol=1e-4)
+        np.testing.assert_allclose(np.asarray(answers), expected[:count], atol=1e-4)
     assert json.loads(session.get_modelmeta().custom_metadata_map["mien"]) == model.header()
 
 
