@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from mien._version import __version__
-from mien.errors import ModelError
+from mien.errors import ModelError, UsageError
 from mien.models.architectures import ARCHITECTURES, SIDE
 from mien.preprocess import Preprocess
 
@@ -73,8 +73,7 @@ def parse_header(text: str) -> dict[str, Any]:
     preprocess, classes = Preprocess(**fields["preprocess"]), fields["classes"]
     if fields["architecture"] not in ARCHITECTURES or preprocess.size != SIDE:
         raise ModelError(f"made by another version of Mien (network '{fields['architecture']}'); export it again")
-    names = [name for name in classes if isinstance(name, str) and name and name.isprintable()]
-    if not isinstance(classes, list) or not 2 <= len(classes) == len(set(names)) <= _MOST_CLASSES:
+    if not isinstance(classes, list) or not _are_names(classes):
         raise ModelError(f"its classes are not 2 to {_MOST_CLASSES} different names; export it again")
     temperature = float(fields.get("temperature", 1))
     if not _COLDEST <= temperature <= _WARMEST:
@@ -90,6 +89,17 @@ def parse_header(text: str) -> dict[str, Any]:
         "temperature": temperature,
         "prior": prior,
     }
+
+
+def check_class_names(classes: Sequence[str]) -> None:
+    """Raise UsageError unless these can be the names of a model's classes."""
+    if isinstance(classes, str) or not _are_names(classes):
+        raise UsageError(f"--classes {classes}: give 2 to {_MOST_CLASSES} different names, in the order of the outputs")
+
+
+def _are_names(classes: Sequence[object]) -> bool:
+    names = {name for name in classes if isinstance(name, str) and name and name.isprintable()}
+    return 2 <= len(classes) == len(names) <= _MOST_CLASSES
 
 
 def checksum(header: str, arrays: Iterable[NDArray[Any]]) -> str:
