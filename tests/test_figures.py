@@ -229,11 +229,6 @@ def test_no_groups_are_said_in_words() -> None:
     assert "no faces" in texts(figures.group_heatmaps([]))[0].get_text()
 
 
-def test_likeliest_classes_of_a_photo_come_first() -> None:
-    bars = photo(SEVEN).axes[2]
-    assert [label.get_text() for label in bars.get_yticklabels()] == list(SEVEN[:4])
-
-
 def test_models_that_agree_have_no_disagreements() -> None:
     assert "no face that one model alone names right" in texts(disagreements(TWO, (0, 0)))[0].get_text()
 
