@@ -1,11 +1,24 @@
-# Two commands: `make demo` shows the whole way on drawn faces, `make test` checks everything.
-# Both set up `.venv` first; once that is done they need no network.
+# `make demo` shows the whole way on drawn faces; `make test` checks everything. Both set up `.venv` first.
+# Once that is done they need no network. `make lock`, `lowest`, `try-wheel` and `try-sdist` do.
 
 PYTHON ?= python3
-BIN := .venv/bin
+ifeq ($(OS),Windows_NT)
+SCRIPTS := Scripts
+else
+SCRIPTS := bin
+endif
+BIN := .venv/$(SCRIPTS)
 READY := .venv/ready
+TORCH := $(shell grep ^torch== requirements.txt)
 
-.PHONY: demo test long check clean
+# Where wheel, sdist and lowest versions are tried. Emptied each time.
+TRY := build/try
+
+# Tests that need the core alone, and some of training: they run on the lowest versions and out of the sdist.
+CORE_TESTS := test_annotate test_archives test_images test_offline test_prepare test_preprocess test_sources test_split test_tables
+TRAIN_TESTS := test_augment test_explain test_figures test_formats test_keras_h5 test_networks test_scores test_train
+
+.PHONY: demo test long check coverage docs serve core lowest build try-wheel try-sdist tag-is-version lock clean
 
 demo: $(READY)
 	$(BIN)/mien demo
@@ -22,11 +35,91 @@ check: $(READY)
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports --no-logo
 
-$(READY): requirements.txt requirements-dev.txt pyproject.toml
+coverage: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+docs: $(READY)
+	$(BIN)/python docs/build.py
+
+serve: $(READY)
+	$(BIN)/mien serve --open
+
+# The wheel is built out of the sdist, as an installer would.
+build: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+try-wheel: build
+	rm -rf $(TRY)
+	$(BIN)/python -m venv $(TRY)/core
+	$(BIN)/python -m venv $(TRY)/extras
+	$(BIN)/python -c 'from PIL import Image; from skimage import data; Image.fromarray(data.astronaut()).save("$(TRY)/photo.png")'
+	$(TRY)/core/$(SCRIPTS)/python -m pip install --quiet dist/*.whl
+	cd $(TRY) && core/$(SCRIPTS)/mien predict photo.png
+	cd $(TRY) && core/$(SCRIPTS)/mien recipes
+	$(TRY)/extras/$(SCRIPTS)/python -m pip install --quiet "$$(ls dist/*.whl)[train,report]" $(TORCH)
+	cd $(TRY) && extras/$(SCRIPTS)/mien predict photo.png
+	cd $(TRY) && extras/$(SCRIPTS)/mien recipes
+	cd $(TRY) && extras/$(SCRIPTS)/mien demo --count 300 --epochs 1 --out demo
+
+try-sdist: build
+	rm -rf $(TRY)
+	mkdir -p $(TRY)
+	tar -xzf dist/*.tar.gz -C $(TRY) --strip-components 1
+	cd $(TRY) && PYTHONPATH=src $(abspath $(BIN))/python -m pytest --collect-only -qq
+	cd $(TRY) && PYTHONPATH=src $(abspath $(BIN))/python -m pytest $(patsubst %,tests/%.py,$(CORE_TESTS) $(TRAIN_TESTS))
+
+# The core alone, in its newest versions.
+core: $(READY)
+	rm -rf $(TRY)
+	$(BIN)/python -m venv $(TRY)/core
+	$(TRY)/core/$(SCRIPTS)/python -m pip install --quiet . pytest hypothesis psutil
+	$(TRY)/core/$(SCRIPTS)/python -m pytest $(patsubst %,tests/%.py,$(CORE_TESTS))
+
+# Every lower bound of pyproject.toml, installed: first the core alone, then with extras.
+# Where the lowest torch can't be had, name another: make lowest TORCH_LOWEST=torch==2.13.0
+TORCH_LOWEST ?= torch
+lowest: $(READY)
+	rm -rf $(TRY)
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(TRY)/core
+	$(BIN)/uv pip install --quiet --no-config --python $(TRY)/core --resolution lowest-direct .
+	$(BIN)/uv pip install --quiet --no-config --python $(TRY)/core pytest hypothesis psutil
+	$(TRY)/core/$(SCRIPTS)/python -m pytest -W default $(patsubst %,tests/%.py,$(CORE_TESTS))
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(TRY)/extras
+	$(BIN)/uv pip install --quiet --no-config --python $(TRY)/extras --resolution lowest-direct '.[all]' $(TORCH_LOWEST)
+	$(BIN)/uv pip install --quiet --no-config --python $(TRY)/extras pytest hypothesis psutil
+	$(TRY)/extras/$(SCRIPTS)/python -m pytest -W default $(patsubst %,tests/%.py,$(TRAIN_TESTS)) \
+	  --deselect tests/test_train.py::test_golden_losses  # measured with the locked torch
+
+tag-is-version: $(READY)
+	test "$$TAG" = "v$$($(BIN)/python -c 'import mien; print(mien.__version__)')"
+
+# Pins what pyproject.toml asks for; what is pinned stays unless `make lock UPGRADE=--upgrade` says otherwise.
+# torch has no hash in the lock: its builds for CPUs and CUDA differ by index, so requirements.txt brings it.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --no-header --no-annotate
+ALL := build/lock.txt
+lock:
+	mkdir -p build
+	grep == requirements.txt > build/requirements.txt
+	cat requirements.txt requirements-dev.txt | grep == > $(ALL)
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra all --group dev --output-file $(ALL)
+	$(COMPILE) --constraint $(ALL) pyproject.toml --extra train --extra report --extra keras --output-file build/requirements.txt
+	(head -n 1 requirements.txt; cat build/requirements.txt; echo '-e .') > build/new && mv build/new requirements.txt
+	(head -n 1 requirements-dev.txt; grep -vxFf requirements.txt $(ALL)) > build/new && mv build/new requirements-dev.txt
+	head -n 2 requirements.lock > build/new
+	grep -v ^torch== $(ALL) | $(COMPILE) --no-deps --generate-hashes - >> build/new && mv build/new requirements.lock
+
+$(READY): requirements.txt requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Mien needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -r requirements.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build dist runs docs/site .coverage .coverage.*

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mien.data.sources import open_data
-from mien.predict.faces import look
+from mien.predict.detector import look
 
 POINTS = ("left eye", "right eye", "nose", "left corner of the mouth", "right corner of the mouth")
 ENLARGED = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mien.predict.faces import find_faces
+from mien.predict.detector import find_faces
 
 LONGEST = 1600  # pixels; larger pictures are made smaller
 

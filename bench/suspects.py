@@ -21,8 +21,6 @@ from mien.audit.suspects import FOLDS, RECIPE, cross_probabilities, find_suspect
 from mien.data.sources import open_source
 from mien.data.votes import read_votes
 from mien.evaluate.intervals import wilson
-from mien.train.state import State
-from mien.train.trainer import Listener
 
 DEPTHS = (100, 300, 1000, 3000)
 
@@ -33,17 +31,19 @@ def main() -> None:
     seen = audit(open_source(options.data))
     audited = time.perf_counter()
     say(f"audited in {audited - start:.1f} s")
-    probabilities = cross_probabilities(seen, options.seed, on_fold=follow)
-    places = np.array([suspect.place for suspect in find_suspects(seen.faces.labels, probabilities)])
+    probabilities = cross_probabilities(
+        seen, options.seed, on_forecast=lambda seconds: say(f"suspects take about {seconds / 60:.0f} min")
+    )
+    indices = np.array([suspect.index for suspect in find_suspects(seen.faces.labels, probabilities)])
     minutes = (time.perf_counter() - audited) / 60
     contradicted = contradictions(seen, options.votes)
     training = np.flatnonzero(seen.parts == "train")
     right = (probabilities.argmax(1) == seen.faces.labels)[training].mean()
-    print(f"Audit {audited - start:.1f} s; suspects {minutes:.1f} min: {len(places):,} of {len(seen.names):,} labels.")
+    print(f"Audit {audited - start:.1f} s; suspects {minutes:.1f} min: {len(indices):,} of {len(seen.names):,} labels.")
     print(f"{FOLDS} folds of {RECIPE.epochs} epochs ('{RECIPE.network}'), right on {right:.1%} of training faces.\n")
     print("| training faces with a FER+ label | contradicted | 95 % interval |\n| --- | ---: | ---: |")
     print(row("all", contradicted[training]))
-    suspected = contradicted[places[np.isin(places, training)]]
+    suspected = contradicted[indices[np.isin(indices, training)]]
     suspected = suspected[~np.isnan(suspected)]
     for depth in (*(depth for depth in DEPTHS if depth < len(suspected)), len(suspected)):
         print(row(f"the first {depth:,} suspects", suspected[:depth]))
@@ -57,18 +57,11 @@ def flags() -> argparse.ArgumentParser:
     return parser
 
 
-def follow(fold: int) -> Listener:
-    def epoch_end(state: State) -> None:
-        say(f"fold {fold + 1}, epoch {state.last.epoch}: {state.last.val_accuracy:.1%}, {state.last.seconds:.0f} s")
-
-    return Listener(on_epoch=epoch_end)
-
-
 def contradictions(seen: Audit, votes: Path) -> np.ndarray:
     """For each image 1 where its FER+ label is another than the given one, 0 where not, nan where there is none."""
     known = read_votes(votes, seen.faces.classes)
-    places = np.array([known.find(path) for path in seen.faces.paths])
-    shares = np.where(places[:, None] >= 0, known.shares[places], 0)
+    indices = np.array([known.find(path) for path in seen.faces.paths])
+    shares = np.where(indices[:, None] >= 0, known.shares[indices], 0)
     first, second = np.sort(shares, axis=1)[:, :-3:-1].T
     return np.where(first > second, shares.argmax(1) != seen.faces.labels, np.nan)
 

@@ -23,10 +23,10 @@ SHARE = 8  # one of so many faces
 def images_per_second(archive: Path, spinning: bool) -> dict[str, object]:
     """The faster epoch's speed, with onnxruntime's threads spinning or not."""
     import numpy as np
-    import onnxruntime
 
     from mien import open_data
     from mien.models.files import read_model
+    from mien.models.onnx_runtime import onnxruntime
     from mien.train import find_recipe, train
 
     session = onnxruntime.InferenceSession

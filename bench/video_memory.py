@@ -25,9 +25,10 @@ sys.path.insert(0, str(SOURCE))
 from mien import Predictor
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
+from mien.predict.table import write_table
 from mien.predict.video.follow import FrameResult, follow
 from mien.predict.video.footage import open_footage
-from mien.predict.video.watch import VideoOutputs, watch
+from mien.predict.video.watch import watch
 
 RATE, WIDTH, HEIGHT, SIDE = 30, 1280, 720, 240
 ROWS = 10
@@ -85,10 +86,13 @@ def main() -> None:
         say(f"making {count:,} frames of {WIDTH} x {HEIGHT}")
         make(folder / "made.avi", count)
         say("watching them")
-        wanted = VideoOutputs(folder / "faces.csv", folder / "annotated.webm", folder / "chart.png")
-        with open_footage(str(folder / "made.avi")) as footage:
-            predictor = Predictor(given.model)
-            watch(follow(footage, predictor, given.every), footage.rate, wanted, predictor.classes, listen)
+        predictor = Predictor(given.model)
+        with (
+            open_footage(str(folder / "made.avi")) as footage,
+            write_table(folder / "faces.csv", predictor.classes) as table,
+        ):
+            results = follow(footage, predictor, given.every)
+            watch(results, footage.rate, folder / "annotated.webm", listen, table)
     print(f"- {count:,} frames, {faces / count:.1f} faces a frame, every {given.every}, model {given.model}")
     print("\n| time in the video, s | resident memory, MiB |\n| ---: | ---: |")
     for time, memory in readings:

@@ -11,10 +11,10 @@ from typing import Any
 from mien.data.sources import open_data
 from mien.records.recipe import Recipe
 from mien.records.run import CONFIG, read_history
+from mien.train.progress import Listener
 from mien.train.run import RunConfig, read_start, resume_run, train_run
-from mien.train.trainer import Listener
 
-RECIPE = Recipe("small", network="pooled", epochs=6, batch_size=32, rate=5e-3, balance="none", average=0.9)
+RECIPE = Recipe("small", network="pooled", epochs=6, batch_size=32, rate=5e-3, balance="none", ema=0.9)
 WRITING = ("fsync", "replace", "unlink", "chmod")
 
 

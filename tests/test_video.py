@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import struct
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,19 +25,23 @@ import pytest
 from conftest import lively
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
+from mien.boxes import Box
 from mien.colours import class_colour
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
-from mien.predict.prediction import Box, Face, Prediction
+from mien.predict.prediction import Face, Prediction
+from mien.predict.sources import is_video
+from mien.predict.table import write_table
 from mien.predict.video.follow import FrameResult, follow
-from mien.predict.video.footage import Footage, Frame, is_video, open_footage
+from mien.predict.video.footage import Footage, Frame, open_footage
 from mien.predict.video.recording import record
 from mien.predict.video.timeline import Timeline, minutes, timeline_text
 from mien.predict.video.tracks import Tracked, Tracker
-from mien.predict.video.watch import VideoOutputs, wanted_of, watch
+from mien.predict.video.watch import Outcome, VideoOutputs, video_outputs, watch
 from mien.predict.video.window import Window, open_window
 from mien.report.figures import timeline as chart_module
 from mien.report.figures.timeline import chart
@@ -109,9 +115,13 @@ def frames_of(path: Path) -> list[Frame]:
         return list(footage)
 
 
-def run(path: Path, wanted: VideoOutputs, predictor: Stub, every: int = 1) -> Any:
-    with open_footage(str(path)) as footage:
-        return watch(follow(footage, predictor, every), footage.rate, wanted, EMOTIONS, lambda _: None)
+def run(path: Path, predictor: Stub, annotated: Path | None = None, csv: Path | None = None, every: int = 1) -> Outcome:
+    with open_footage(str(path)) as footage, write_table(csv, EMOTIONS) if csv else nullcontext() as table:
+        return watch(follow(footage, predictor, every), footage.rate, annotated, lambda _: None, table)
+
+
+def watched(footage: Footage, predictor: Stub) -> Outcome:
+    return watch(follow(footage, predictor), RATE, None, lambda _: None)
 
 
 # Reading
@@ -172,7 +182,7 @@ def test_what_is_no_video_is_one_line_and_replaces_nothing(
     broken.write_bytes(contents.get(damage) or (photo.read_bytes()[:70] if damage == "photo" else b""))
     kept.write_text("mine")
     with pytest.raises(DataError) as error:
-        run(broken, VideoOutputs(csv=kept, annotated=tmp_path / "out.mp4", chart=tmp_path / "out.png"), Stub())
+        run(broken, Stub(), tmp_path / "out.mp4", kept)
     assert "\n" not in str(error.value) and str(broken) in str(error.value)
     assert kept.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.mp4", "kept.csv", "photo.png"]
@@ -181,19 +191,20 @@ def test_what_is_no_video_is_one_line_and_replaces_nothing(
 
 def test_a_video_cut_short_is_said_after_what_came_before_is_kept(tmp_path: Path) -> None:
     footage = Footage(Stand(30, [i * 40 for i in range(30)], total=300), "cut.mkv")
-    outcome = watch(follow(footage, Stub()), RATE, VideoOutputs(csv=tmp_path / "t.csv"), EMOTIONS, lambda _: None)
+    with write_table(tmp_path / "t.csv", EMOTIONS) as table:
+        outcome = watch(follow(footage, Stub()), RATE, None, lambda _: None, table)
     assert isinstance(outcome.stopped, DataError)
     assert "ends after 30 of 300 frames" in str(outcome.stopped)
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 31
     slow = Footage(Stand(30, [i * 400 for i in range(30)], total=300), "slow.mkv")  # few frames, but all of the time
-    assert watch(follow(slow, Stub()), RATE, VideoOutputs(), EMOTIONS, lambda _: None).stopped is None
+    assert watched(slow, Stub()).stopped is None
 
 
 def test_real_damage_in_the_middle_ends_in_words(tmp_path: Path) -> None:
     data = bytearray(write_video(tmp_path / "v.webm", frames=60).read_bytes())
     cut = tmp_path / "cut.webm"
     cut.write_bytes(data[: len(data) // 2])
-    outcome = run(cut, VideoOutputs(csv=tmp_path / "t.csv"), Stub())
+    outcome = run(cut, Stub(), csv=tmp_path / "t.csv")
     assert isinstance(outcome.stopped, DataError)
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -201,9 +212,15 @@ def test_real_damage_in_the_middle_ends_in_words(tmp_path: Path) -> None:
             data[place] = rng.integers(256)
         cut.write_bytes(data)
         try:
-            run(cut, VideoOutputs(), Stub())
+            run(cut, Stub())
         except DataError:
             continue  # a word is all that is asked for
+
+
+def test_the_environment_is_left_as_it_was(video: Path) -> None:
+    before = dict(os.environ), cv2.utils.logging.getLogLevel()
+    frames_of(video)
+    assert (dict(os.environ), cv2.utils.logging.getLogLevel()) == before
 
 
 def test_no_address_and_no_missing_file_is_opened() -> None:
@@ -229,10 +246,10 @@ def test_no_camera_and_no_number_are_one_line() -> None:
 
 def test_a_camera_runs_until_ctrl_c_and_says_when_it_is_unplugged() -> None:
     endless = Footage(Stand(10**9), "camera:0")
-    stopped = watch(follow(endless, Stub(ctrl_c_at=20)), RATE, VideoOutputs(), EMOTIONS, lambda _: None)
+    stopped = watched(endless, Stub(ctrl_c_at=20))
     assert isinstance(stopped.stopped, KeyboardInterrupt)
     assert stopped.timeline.courses()[0].looks.sum() == 20
-    pulled = watch(follow(Footage(Stand(20), "camera:0"), Stub()), RATE, VideoOutputs(), EMOTIONS, lambda _: None)
+    pulled = watched(Footage(Stand(20), "camera:0"), Stub())
     assert "still plugged in" in str(pulled.stopped)
 
 
@@ -263,7 +280,7 @@ def test_closing_the_window_ends_a_camera(monkeypatch: pytest.MonkeyPatch) -> No
     root: Any = FakeRoot(updates=5)
     label: Any = type("Label", (), {"configure": lambda self, image: None})()
     footage = Footage(Stand(10**9), "camera:0")
-    outcome = watch(follow(footage, Stub()), RATE, VideoOutputs(), EMOTIONS, lambda _: None, Window(root, label))
+    outcome = watch(follow(footage, Stub()), RATE, None, lambda _: None, window=Window(root, label))
     assert outcome.stopped is None and len(shown) == 5 and root.gone
 
 
@@ -350,7 +367,7 @@ def test_every_third_frame_is_looked_at_and_the_others_keep_its_faces(video: Pat
     with open_footage(str(video)) as footage:
         seen = list(follow(footage, stub, every=3))
     assert stub.asked == list(range(0, 30, 3))
-    assert [watched.fresh for watched in seen[:4]] == [True, False, False, True]
+    assert [result.fresh for result in seen[:4]] == [True, False, False, True]
     assert seen[4].faces == seen[3].faces != seen[6].faces
     assert len(seen) == 30
 
@@ -363,7 +380,7 @@ def test_an_annotated_video_is_whole_and_in_a_codec_of_browsers(
     suffix: str, codec: str, video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / f"out{suffix}"
-    outcome = run(video, VideoOutputs(annotated=out), Stub())
+    outcome = run(video, Stub(), out)
     assert outcome.stopped is None
     capture = cv2.VideoCapture(str(out))
     found = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
@@ -392,17 +409,17 @@ def test_recordings_keep_time_whatever_the_times_of_their_pictures(tmp_path: Pat
 
 def test_names_for_files_are_settled_before_work(tmp_path: Path) -> None:
     own = str(tmp_path / "own.mp4")
-    assert wanted_of(own, None, tmp_path / "a.MP4", tmp_path / "c.png").annotated == tmp_path / "a.MP4"
-    assert wanted_of(own, None, tmp_path / "folder", None).annotated == tmp_path / "folder/own-annotated.webm"
-    camera = wanted_of("camera:0", None, tmp_path / "folder", None).annotated
+    assert video_outputs(own, tmp_path / "a.MP4", tmp_path / "c.png").annotated == tmp_path / "a.MP4"
+    assert video_outputs(own, tmp_path / "folder", None).annotated == tmp_path / "folder/own-annotated.webm"
+    camera = video_outputs("camera:0", tmp_path / "folder", None).annotated
     assert camera == tmp_path / "folder/camera-0-annotated.webm"
-    assert wanted_of(own, None, None, None) == VideoOutputs()
+    assert video_outputs(own, None, None) == VideoOutputs()
     with pytest.raises(UsageError, match=r"\.webm or \.mp4"):
-        wanted_of(own, None, Path("a.avi"), None)
+        video_outputs(own, Path("a.avi"), None)
     with pytest.raises(UsageError, match="is the video itself"):
-        wanted_of(own, None, Path(own), None)
+        video_outputs(own, Path(own), None)
     with pytest.raises(UsageError, match=r"written as \.png"):
-        wanted_of(own, None, None, Path("c.tex"))
+        video_outputs(own, None, Path("c.tex"))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -411,7 +428,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_table_has_a_line_a_face_and_frame_looked_at(video: Path, tmp_path: Path) -> None:
-    run(video, VideoOutputs(csv=tmp_path / "t.csv"), Stub(), every=2)
+    run(video, Stub(), csv=tmp_path / "t.csv", every=2)
     rows = read_rows(tmp_path / "t.csv")
     assert [int(row["frame"]) for row in rows] == list(range(0, 30, 2))
     assert [float(row["time"]) for row in rows] == pytest.approx([i / RATE for i in range(0, 30, 2)], abs=0.002)
@@ -427,8 +444,7 @@ def test_json_of_a_frame_has_its_time_and_each_faces_number() -> None:
 
 
 def test_ctrl_c_leaves_whole_files(video: Path, tmp_path: Path) -> None:
-    wanted = VideoOutputs(csv=tmp_path / "t.csv", annotated=tmp_path / "a.webm")
-    outcome = run(video, wanted, Stub(ctrl_c_at=13))
+    outcome = run(video, Stub(ctrl_c_at=13), tmp_path / "a.webm", tmp_path / "t.csv")
     assert isinstance(outcome.stopped, KeyboardInterrupt)
     assert len(read_rows(tmp_path / "t.csv")) == 13
     assert (tmp_path / "t.csv").read_text().endswith("\n")
@@ -440,9 +456,11 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_video import Stub
+from test_video import EMOTIONS, Stub
 from mien.cli import app as cli
-from mien.predict.video.watch import wanted_of
+from mien.cli.predict import _predict_video
+from mien.predict.table import write_table
+from mien.predict.video.watch import video_outputs
 
 class Slow(Stub):
     def frame(self, *arguments):
@@ -452,9 +470,9 @@ class Slow(Stub):
 def go():
     predictor = Slow()
     predictor.min_confidence = 0.9
-    wanted = wanted_of(sys.argv[2], Path("t.csv"), Path("a.webm"), Path("c.png"))
-    from mien.cli.predict import _predict_video
-    _predict_video(sys.argv[2], predictor, wanted, every=1, smooth=0.5, json=True)
+    outputs = video_outputs(sys.argv[2], Path("a.webm"), Path("c.png"))
+    with write_table(Path("t.csv"), EMOTIONS) as table:
+        _predict_video(sys.argv[2], predictor, outputs, table, every=1, smooth=0.5, json=True)
 
 cli.COMMANDS["go"] = go
 sys.exit(cli.main(["go"]))
@@ -527,16 +545,19 @@ def test_who_comes_after_a_crowd_is_remembered() -> None:
     assert timeline.courses()[0].looks.sum() == 100
 
 
-def test_the_picture_shows_what_was_seen_when() -> None:
+def pixels_of(figure: Figure) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3]  # pyrefly: ignore[missing-attribute]
+
+
+def test_the_chart_shows_what_was_seen_when() -> None:
     timeline = course([i / 10 for i in range(100)], lambda time: {"happy" if time < 5 else "sad": 0.94})
-    pixels = np.asarray(chart(timeline))
-    middle = chart_module._TOP + chart_module._LEGEND_ROW + chart_module._HEIGHT // 2
-    left, width = chart_module._LEFT, chart_module._WIDTH
-    colours = {
-        name: tuple(bytes.fromhex(class_colour(EMOTIONS.index(name))[1:])) for name in ("happy", "sad", "surprise")
-    }
-    assert tuple(pixels[middle, left + width // 4]) == colours["happy"]
-    assert tuple(pixels[middle, left + width * 3 // 4]) == colours["sad"]
+    figure = chart(timeline)
+    pixels, (axes,) = pixels_of(figure), figure.axes
+    colours = {name: bytes.fromhex(class_colour(EMOTIONS.index(name))[1:]) for name in ("happy", "sad")}
+    for time, name in ((2.5, "happy"), (7.5, "sad")):
+        across, up = axes.transData.transform((time, 0.5))
+        assert tuple(pixels[len(pixels) - round(up), round(across)]) == tuple(colours[name])
 
 
 def test_absence_shows_as_gray_and_seldom_looks_do_not() -> None:
@@ -549,13 +570,15 @@ def test_absence_shows_as_gray_and_seldom_looks_do_not() -> None:
     assert not np.isnan(chart_module._held(seldom.courses()[0], seldom.step)).any()
 
 
-def test_pictures_of_nothing_of_an_instant_and_of_many() -> None:
-    assert chart(Timeline()).width > 1000
-    assert chart(course([0.0], lambda _: {"fear": 0.5})).width > 1000
+def test_charts_of_nothing_of_an_instant_and_of_many() -> None:
+    assert pixels_of(chart(Timeline())).any()
+    assert len(chart(course([0.0], lambda _: {"fear": 0.5})).axes) == 1
     many = Timeline()
     for number in range(50):
         add(many, number, number * 1.7, *(Tracked(face((50 * k, 10, 20, 24)), k + 1) for k in range(9)))
-    assert chart(many).height > chart(course([0.0], lambda _: {})).height
+    figure = chart(many)
+    assert len(figure.axes) == 6 and "6 faces most seen of 9" in figure.get_supxlabel()
+    assert pixels_of(figure).any()
 
 
 def test_words_say_from_when_to_when_and_what() -> None:
@@ -591,11 +614,11 @@ def test_real_faces_are_found_and_followed_through_a_video(tmp_path: Path) -> No
             recording.add(picture, number / RATE)
     with open_footage(str(tmp_path / "v.webm")) as footage:
         seen = list(follow(footage, Predictor(tmp_path / "model.onnx"), every=2))
-    assert all({tracked.track for tracked in watched.faces} == {1, 2} for watched in seen)
-    for watched in seen[::2]:
-        first, second = sorted(watched.faces, key=lambda tracked: tracked.track)
-        assert first.face.box[0] - 3 * watched.frame.number == pytest.approx(60, abs=25)
-        assert second.face.box[0] + 2 * watched.frame.number == pytest.approx(420, abs=25)
+    assert all({tracked.track for tracked in result.faces} == {1, 2} for result in seen)
+    for result in seen[::2]:
+        first, second = sorted(result.faces, key=lambda tracked: tracked.track)
+        assert first.face.box[0] - 3 * result.frame.number == pytest.approx(60, abs=25)
+        assert second.face.box[0] + 2 * result.frame.number == pytest.approx(420, abs=25)
         assert sum(first.face.probabilities.values()) == pytest.approx(1, abs=1e-4)
 
 
@@ -603,13 +626,13 @@ STREAM = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_video import EMOTIONS, Stub, follow, open_footage, watch, VideoOutputs
+from test_video import EMOTIONS, Stub, follow, open_footage, watch, write_table
 peaks = []
-def listen(watched):
-    if watched.frame.number % 500 == 499:
+def listen(result):
+    if result.frame.number % 500 == 499:
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-with open_footage(sys.argv[2]) as footage:
-    watch(follow(footage, Stub()), footage.rate, VideoOutputs(csv=Path(sys.argv[3])), EMOTIONS, listen)
+with open_footage(sys.argv[2]) as footage, write_table(Path(sys.argv[3]), EMOTIONS) as table:
+    watch(follow(footage, Stub()), footage.rate, None, listen, table)
 print(peaks[0], peaks[-1], len(peaks))
 """
 

@@ -125,14 +125,15 @@ def test_ones_own_classes_may_be_called_as_ferplus_calls_its(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column 'file'"),
-        ("file,cat\n", "no column 'dog'"),
+        ("", "holds no votes"),
+        ("name,cat,dog\na,1,2\n", "no column 'file'"),
+        ("file,cat\ncat/1.png,1\n", "no column 'dog'"),
         ("file,cat,dog\n", "holds no votes"),
         ("file,cat,dog\ncat/1.png,1,many\n", "row 1: dog 'many', expected a number of votes"),
-        ("file,cat,dog\ncat/1.png,1\n", "row 1: dog None"),
+        ("file,cat,dog\ncat/1.png,1\n", "row 1: 2 cells, expected 3"),
         ("file,cat,dog\ncat/1.png,1,-1\n", "row 1: dog '-1'"),
         ("file,cat,dog\ncat/1.png,1,nan\n", "row 1: dog 'nan'"),
-        ("file,neutral,happiness\ncat/1.png,1,1\n", "FER\\+ has no votes for class 'cat'"),
+        ("file,neutral,happiness\ncat/1.png,1,1\n", "no column 'cat'; expected one for each of cat, dog"),
     ],
 )
 def test_unsound_votes_are_refused(text: str, message: str, tmp_path: Path) -> None:

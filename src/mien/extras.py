@@ -20,6 +20,11 @@ OPTIONAL: dict[str, tuple[str, str]] = {  # what pip installs: the module it bri
     "h5py": ("h5py", "keras"),
     "cleanlab": ("cleanlab", "audit"),
     "kagglehub": ("kagglehub", "hub"),
+    "fastapi": ("fastapi", "serve"),
+    "fastapi-offline": ("fastapi_offline", "serve"),
+    "prometheus-client": ("prometheus_client", "serve"),
+    "python-multipart": ("python_multipart", "serve"),
+    "uvicorn": ("uvicorn", "serve"),
 }
 
 

@@ -1,62 +1,40 @@
-"""Folders that commands write and read: locks, free names, files that must be there."""
+"""Folders that commands write and read: a lock, free names, files that must be there."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mien.errors import DataError, TrainingError, UsageError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
-_LOCK_FILE = ".lock"
+_LOCK = ".lock"
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Keep other processes from training in `folder`; raises TrainingError where one does.
 
-    The lock lies on the folder itself and ends with the process, however that ends. Where the system cannot lock
-    folders (Windows, some network drives) a file `.lock` stands for it, which a killed process leaves behind.
+    The lock ends with the process, however that ends; its file is gone when the training is.
     """
-    release = _lock_folder(folder) or _make_lock_file(folder / _LOCK_FILE)
+    from filelock import FileLock, Timeout
+
+    path = folder / _LOCK
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TrainingError(f"{folder}: another process is training here; wait for it, or stop it") from None
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be locked ({error}); check that it can be written") from None
     try:
         yield
     finally:
-        release()
-
-
-def _lock_folder(folder: Path) -> Callable[[], None] | None:
-    """Lock the folder itself and return what unlocks it; None where that cannot be done."""
-    if fcntl is None:
-        return None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise TrainingError(f"{folder}: another process is training here; wait for it, or stop it") from None
-    except OSError:
-        os.close(handle)
-        return None
-    return lambda: os.close(handle)
-
-
-def _make_lock_file(path: Path) -> Callable[[], None]:
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        raise TrainingError(
-            f"{path.parent}: another process is training here; wait for it, or, if it was killed, delete {path}"
-        ) from None
-    return lambda: path.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows: an open file, which releasing it deletes
+            path.unlink()
+        lock.release()
 
 
 def free_folder(base: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -73,6 +74,18 @@ def take_picture(image: Image.Image, name: str) -> Picture:
         _check_size(image)
         image.load()
         return upright(image)
+
+
+def pixels(data: bytes) -> int:
+    """How many pixels an encoded picture has by its head; 0 where that cannot be read."""
+    with _QUIET:
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                return image.width * image.height
+        except Image.DecompressionBombError:
+            return _MOST_PIXELS + 1
+        except Exception:  # decoders raise whatever foreign bytes lead them to
+            return 0
 
 
 def upright(image: Image.Image) -> Picture:

@@ -14,13 +14,11 @@ import numpy as np
 
 from mien.audit.near import Near, near_copies
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
-from mien.data.dataset import PARTS, Dataset
+from mien.data.dataset import PARTS, WHOLE, Dataset
 from mien.data.sources import Source, load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-UNDIVIDED = "all"  # how the one part of a source without a division is called
 
 _PLAIN_SHARE = (
     0.6  # of the pixels that share one gray; from here on FER-2013's are nearly all placeholders and drawings
@@ -52,7 +50,7 @@ class Audit:
 
     def part_names(self) -> list[str]:
         """The parts that hold images."""
-        return [part for part in (UNDIVIDED, *PARTS) if (self.parts == part).any()]
+        return [part for part in (WHOLE, *PARTS) if (self.parts == part).any()]
 
     def across(self) -> NDArray[np.bool_]:
         """For each image [N], whether its copies lie in more than one part."""
@@ -76,7 +74,7 @@ class Audit:
 
     def near_across(self, pair: Near) -> bool:
         """Whether images of a pair, or copies of them, lie in different parts."""
-        return len(self._parts_of(pair.first) | self._parts_of(pair.second)) > 1
+        return len(set(self.parts[np.isin(self.groups, self.groups[[pair.first, pair.second]])].tolist())) > 1
 
     def near_conflict(self, pair: Near) -> bool:
         """Whether the images of a pair carry different labels."""
@@ -84,9 +82,6 @@ class Audit:
 
     def _trained(self) -> NDArray[np.bool_]:
         return self.parts == "train"
-
-    def _parts_of(self, place: int) -> set[str]:
-        return set(self.parts[self.groups == self.groups[place]].tolist())
 
 
 def audit(source: Source) -> Audit:
@@ -98,7 +93,7 @@ def audit(source: Source) -> Audit:
     return Audit(
         faces=faces,
         names=tuple(entry.name for entry in source.entries),
-        parts=np.array([entry.part or UNDIVIDED for entry in source.entries]),
+        parts=np.array([entry.part or WHOLE for entry in source.entries]),
         groups=groups,
         blank=empty,
         plain=_plain(images) & ~empty,

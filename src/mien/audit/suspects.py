@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,8 @@ from mien.audit.findings import Audit
 from mien.errors import DataError, UsageError
 from mien.models.model import predict_proba
 from mien.train.recipes import SPEEDRUN
-from mien.train.trainer import Listener, train
+from mien.train.state import State
+from mien.train.trainer import Listener, Progress, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,19 +31,26 @@ _KNOWN = 0.2  # how far from the commonest label's share to all of the labels ne
 # The small network of the speed run for longer; the last epoch is kept, so that no choice is made on the judged faces.
 RECIPE = replace(SPEEDRUN, name="suspects", epochs=8, keep="last")
 
-OnFold = Callable[[int], Listener]
-
 
 @dataclass(frozen=True)
 class Suspect:
-    """A face, by its place, whose label may be wrong.
+    """A face, by its index, whose label may be wrong.
 
     suggested: the most likely class. score: how likely the given one is; low is suspicious.
     """
 
-    place: int
+    index: int
     suggested: int
     score: float
+
+
+@dataclass(frozen=True)
+class FoldProgress:
+    """Where the whole search stands: which fold, from 1, and samples seen and to see over all folds."""
+
+    fold: int
+    done: int
+    total: int
 
 
 def check_cleanlab() -> None:
@@ -49,28 +58,46 @@ def check_cleanlab() -> None:
     try:
         import cleanlab  # noqa: F401
     except ImportError:
-        raise UsageError("suspects need cleanlab; install it with: pip install 'mien[audit]'") from None
+        raise UsageError("suspects need cleanlab; install it with: pip install '.[audit]'") from None
 
 
 def cross_probabilities(
-    seen: Audit, seed: int = 0, device: str = "auto", on_fold: OnFold = lambda fold: Listener()
+    seen: Audit,
+    seed: int = 0,
+    device: str = "auto",
+    on_step: Callable[[FoldProgress], None] = lambda progress: None,
+    on_forecast: Callable[[float], None] = lambda seconds: None,
 ) -> NDArray[np.float32]:
     """Class probabilities of every face, float32 [N, K], each by the network that knows neither it nor a copy.
 
-    `on_fold` gives the listener of each fold's training. Raises DataError where there are too few faces to learn from.
+    `on_forecast` is called once, after the first epoch, with the seconds that all folds together are going to take.
+    Raises DataError where there are too few faces to learn from.
     """
     teaches = ~np.isin(seen.parts, ("val", "test")) & ~seen.blank
     folds = _folds(seen, seed)
+    training = [np.flatnonzero(teaches & (folds != fold)) for fold in range(FOLDS)]
+    judged = [np.flatnonzero(folds == fold) for fold in range(FOLDS)]
+    if not all(map(len, [*training, *judged])):
+        raise DataError(f"{len(folds):,} images are too few to look for suspects; leave out --suspects")
+    total = RECIPE.epochs * sum(map(len, training))
     probabilities = np.empty((len(folds), len(seen.faces.classes)), np.float32)
+    begun, done = perf_counter(), 0
     for fold in range(FOLDS):
-        mine = folds == fold
-        taught, judged = np.flatnonzero(teaches & ~mine), np.flatnonzero(mine)
-        if not len(taught) or not len(judged):
-            raise DataError(f"{len(folds):,} images are too few to look for suspects; leave out --suspects")
-        faces = seen.faces.subset(judged)
-        model = train(RECIPE, seen.faces.subset(taught), faces, seed, device, on_fold(fold)).model
+        size = len(training[fold])
+
+        def step(progress: Progress, fold: int = fold, size: int = size, before: int = done) -> None:
+            on_step(FoldProgress(fold + 1, before + (progress.epoch - 1) * size + progress.seen, total))
+
+        def epoch_end(state: State, fold: int = fold, size: int = size) -> None:
+            if fold == 0 and len(state.history) == 1:
+                on_forecast((perf_counter() - begun) / size * total)
+
+        faces = seen.faces.subset(judged[fold])
+        listener = Listener(on_step=step, on_epoch=epoch_end)
+        model = train(RECIPE, seen.faces.subset(training[fold]), faces, seed, device, listener).model
         mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
-        probabilities[judged] = (predict_proba(model, faces.images) + predict_proba(model, mirrored)) / 2
+        probabilities[judged[fold]] = (predict_proba(model, faces.images) + predict_proba(model, mirrored)) / 2
+        done += RECIPE.epochs * size
     return probabilities
 
 
@@ -105,7 +132,7 @@ def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
     scores, answers = truth[np.arange(len(labels)), labels], truth.argmax(1)
     doubted = np.flatnonzero(answers != labels)
     ranked = doubted[np.argsort(scores[doubted], kind="stable")]
-    return tuple(Suspect(int(place), int(answers[place]), float(scores[place])) for place in ranked)
+    return tuple(Suspect(int(i), int(answers[i]), float(scores[i])) for i in ranked)
 
 
 def _folds(seen: Audit, seed: int) -> NDArray[np.int64]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mien.audit.findings import UNDIVIDED, Audit
+from mien.audit.findings import Audit
 from mien.audit.near import Near
 from mien.csv_files import csv_text
+from mien.data.dataset import WHOLE
 
 if TYPE_CHECKING:
     from mien.audit.suspects import Suspect
@@ -25,7 +26,7 @@ def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
     copies. near: its closest near copy; bits, likeness, mirrored: how close. suggested, score: of a suspect.
     """
     rows = []
-    suspected = {suspect.place: suspect for suspect in suspects}
+    suspected = {suspect.index: suspect for suspect in suspects}
     closest = _closest(seen)
     for i, name in enumerate(seen.names):
         pair, suspect = closest.get(int(seen.groups[i])), suspected.get(i)
@@ -51,9 +52,9 @@ def to_drop(seen: Audit, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
 
     Val and test images are left alone: a score on fewer of them could be compared with nobody's.
     """
-    reasons = {suspect.place: "suspect" for suspect in suspects}
+    reasons = {suspect.index: "suspect" for suspect in suspects}
     reasons |= {i: kind for i in range(len(seen.names)) for kind in ("conflict", "blank") if getattr(seen, kind)[i]}
-    return [(seen.names[i], reasons[i]) for i in sorted(reasons) if seen.parts[i] in ("train", UNDIVIDED)]
+    return [(seen.names[i], reasons[i]) for i in sorted(reasons) if seen.parts[i] in ("train", WHOLE)]
 
 
 def _kinds(seen: Audit, i: int) -> list[str]:

@@ -21,6 +21,7 @@ from mien.cli.evaluate import compare, evaluate, explain
 from mien.cli.models import calibrate, export
 from mien.cli.predict import predict
 from mien.cli.report import card, report
+from mien.cli.serve import serve
 from mien.cli.train import recipes, train
 from mien.errors import MienError
 
@@ -39,6 +40,7 @@ Images stay on this machine. `mien COMMAND --help` shows the options of a comman
 COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "explain": explain,
+    "serve": serve,
     "prepare": prepare,
     "explore": explore,
     "audit": audit,

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from mien.data.dataset import Split
     from mien.predict.video.follow import FrameResult
     from mien.records.recipe import Recipe
-    from mien.train.state import State
-    from mien.train.trainer import Listener, Progress
+    from mien.train.progress import Listener
 
 
 def say(text: str) -> None:
@@ -81,28 +80,10 @@ def progress_bar(what: str, total: int, unit: str = " images") -> Callable[[Iter
 
 
 def training_progress(recipe: Recipe, faces: int) -> Listener:
-    """A live line on stderr: loss, accuracy, images/s and time left; lasting lines for epochs and remarks."""
-    from tqdm import tqdm
+    """A live line on stderr where that is a terminal; lasting lines for epochs and remarks."""
+    from mien.train.progress import ProgressBar
 
-    from mien.report.terminal import epoch_text
-    from mien.train.trainer import Listener
-
-    bar = tqdm(total=recipe.epochs * faces, unit=" images", unit_scale=True, disable=None, leave=False, smoothing=0.1)
-
-    def step(progress: Progress) -> None:
-        if not bar.n:  # what a resumed run did before says nothing about its speed now
-            bar.initial = bar.n = bar.last_print_n = (progress.epoch - 1) * faces
-        bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
-        bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
-        bar.update((progress.epoch - 1) * faces + progress.seen - bar.n)
-
-    def epoch_end(state: State) -> None:
-        bar.clear()
-        say(epoch_text(state.last, recipe.epochs, saved=state.kept is state.last))
-        if state.ended:
-            bar.close()
-
-    return Listener(on_step=step, on_epoch=epoch_end, on_remark=say)
+    return ProgressBar(recipe.epochs, faces, lasting=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:

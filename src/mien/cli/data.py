@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.cli.console import as_json, command_line, list_paths, progress_bar, say, training_progress
+from mien.cli.console import as_json, command_line, list_paths, progress_bar, say
 from mien.cli.options import DATA, RUNS, DataOptions, Device, Json, Switch, check_seed, option
 from mien.errors import UsageError
 from mien.extras import require
@@ -15,7 +15,6 @@ from mien.extras import require
 if TYPE_CHECKING:
     from mien.audit.findings import Audit
     from mien.audit.suspects import Suspect
-    from mien.train.trainer import Listener
 
 
 def prepare(
@@ -67,8 +66,9 @@ def prepare(
     )
     check_fractions(how.fractions)
     source = open_source(input_dir)
-    say(f"reading {len(source.entries):,} images of {input_dir}")
+    say(f"reading {len(source.entries):,} images of {input_dir}{f' ({source.remark})' if source.remark else ''}")
     planned = plan(source, how)
+    say(f"{input_dir}: {planned.origin}")
     changed = write(planned, source, output_dir, overwrite=overwrite, wrap=progress_bar("copying", len(planned.rows)))
     if not changed:
         say(f"{output_dir} already holds exactly this; nothing written")
@@ -134,13 +134,23 @@ def audit(
 
 
 def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
-    """Faces with suspect labels; the training of each fold is shown as it goes."""
-    from mien.audit.suspects import FOLDS, RECIPE, check_known, cross_probabilities, find_suspects
+    """Faces with suspect labels, with progress over all folds."""
+    from tqdm import tqdm
 
-    def on_fold(fold: int) -> Listener:
-        say(f"fold {fold + 1} of {FOLDS}")
-        return training_progress(RECIPE, len(seen.names) * (FOLDS - 1) // FOLDS)
+    from mien.audit.suspects import FOLDS, FoldProgress, check_known, cross_probabilities, find_suspects
 
-    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_fold)
+    bar = tqdm(total=1, unit=" images", unit_scale=True, disable=None, leave=False)
+
+    def on_step(progress: FoldProgress) -> None:
+        bar.total = progress.total
+        bar.set_description(f"network {progress.fold} of {FOLDS}", refresh=False)
+        bar.update(progress.done - bar.n)
+
+    def on_forecast(seconds: float) -> None:
+        bar.clear()
+        say(f"{FOLDS} networks take about {max(1, round(seconds / 60))} min on this machine")
+
+    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_step, on_forecast)
+    bar.close()
     say(f"the folds' networks name {check_known(labels, probabilities):.1%} of the faces as they are labelled")
     return find_suspects(labels, probabilities)

@@ -228,7 +228,8 @@ def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
     import numpy as np
 
     from mien.pictures import read_picture
-    from mien.predict.faces import cut_out, find_faces
+    from mien.predict.detector import find_faces
+    from mien.predict.faces import cut_out
 
     try:
         with open(photo, "rb") as file:

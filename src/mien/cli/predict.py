@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from importlib.util import find_spec
 from json import dumps
 from math import inf
 from pathlib import Path
@@ -17,6 +19,7 @@ from mien.errors import DataError, MienError, UsageError
 if TYPE_CHECKING:
     from mien.predict.prediction import Prediction
     from mien.predict.predictor import Predictor
+    from mien.predict.table import Table
     from mien.predict.video.follow import FramePredictorProtocol
     from mien.predict.video.watch import VideoOutputs
 
@@ -43,29 +46,37 @@ def predict(
         min_confidence: mark faces below it as uncertain.
         annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg); photos of
             over 33 megapixels are copied at half their size.
-        csv: write a line for each face, and in a video for each frame, to this .csv file.
-        chart: draw what the faces of a video showed over its time into this .png.
+        csv: write a row for each face, and for each photo or frame without one, to this .csv file.
+        chart: draw what the faces of a video showed over its time into this .png; needs the extra `report`.
         every: of a video, look at every so many frames.
         smooth: of a video, time constant in seconds with which answers follow what is seen.
     """
     from mien.predict.photos import divide
+    from mien.predict.prediction import Prediction
     from mien.predict.predictor import Predictor
+    from mien.predict.table import write_table
 
     if every < 1:
         raise UsageError(f"--every {every}: give 1 for each frame, or more")
     if not 0 <= smooth < inf:
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
-    copies, wanted = _predict_into(photos, videos, csv, annotate, chart)
+    copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
     predictor = Predictor(model.model, prior, crop, min_confidence)
-    failed = _predict_photos(photos, predictor, copies, csv, json=json) if photos else []
-    for video, files in zip(videos, wanted, strict=True):
-        if len(photos) + len(videos) > 1 and not json:
-            print(f"{video}:")
-        try:
-            _predict_video(video, predictor, files, every=every, smooth=smooth, json=json)
-        except MienError as error:
-            failed.append(str(error))
+    with write_table(csv, predictor.classes) if csv else nullcontext() as table:
+        failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
+        for video, files in zip(videos, outputs, strict=True):
+            if len(photos) + len(videos) > 1 and not json:
+                print(f"{video}:")
+            try:
+                _predict_video(video, predictor, files, table, every=every, smooth=smooth, json=json)
+            except MienError as error:
+                failed.append(str(error))
+                answer = Prediction(video, None, (), str(error))
+                if table:
+                    table.add(answer)
+                if json:
+                    print(dumps(answer.to_dict()))
     raise_failures(failed, len(photos) + len(videos))
 
 
@@ -74,17 +85,20 @@ def _predict_into(
 ) -> tuple[dict[str, Path], list[VideoOutputs]]:
     """Where the annotated copies of the photos go, and the files to make of each video, all seen to be possible."""
     from mien.predict.photos import annotated_paths, copy_folders
+    from mien.predict.table import check_table
     from mien.predict.video.recording import recording_name
-    from mien.predict.video.watch import check_table, wanted_of
+    from mien.predict.video.watch import video_outputs
 
     sources = [*photos, *videos]
     if not sources:
         raise UsageError("nothing to predict on; give photos, videos or folders")
     if chart and not videos:
         raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
-    if (csv or chart) and videos and len(sources) > 1:
-        raise UsageError(f"{videos[0]}: --csv and --chart are for one video, or for photos; give it alone")
-    if csv and not videos:
+    if chart and len(videos) > 1:
+        raise UsageError(f"{chart}: --chart draws one video; give one at a time")
+    if chart and not find_spec("matplotlib"):
+        raise UsageError(f"{chart}: --chart needs matplotlib: pip install '.[report]'")
+    if csv:
         check_table(csv)
     targets: dict[str, Path] = {}
     if annotate and not annotate.suffix:
@@ -92,40 +106,35 @@ def _predict_into(
         targets = {video: folders[video] / recording_name(video) for video in videos}
     elif annotate and len(sources) > 1:
         raise UsageError(f"{annotate}: one file for {len(sources):,} photos and videos; give --annotate a folder")
-    wanted = [wanted_of(video, csv, targets.get(video, annotate), chart) for video in videos]
+    outputs = [video_outputs(video, targets.get(video, annotate), chart) for video in videos]
     copies = annotated_paths(photos, annotate, videos) if annotate and photos else {}
-    files = [file for each in wanted for file in (each.annotated, each.chart) if file]
+    files = [file for each in outputs for file in (each.annotated, each.chart) if file]
     if twice := {file for file in files if files.count(file) > 1}:
         raise UsageError(f"{twice.pop()}: the copies of two videos would have this name; give one at a time")
     for file in [*files, *copies.values(), *([csv] if csv else [])]:
         atomic.check(file)
-    return copies, wanted
+    return copies, outputs
 
 
 def _predict_photos(
-    photos: list[str], predictor: Predictor, copies: dict[str, Path], csv: Path | None, *, json: bool
+    photos: list[str], predictor: Predictor, copies: dict[str, Path], table: Table | None, *, json: bool
 ) -> list[str]:
-    """Tell and write the answers for photos; returns what went wrong, a line a photo."""
-    from mien.predict.photos import face_lines, faces_csv, name_width
+    """Print and write the answers for photos; returns what went wrong, a line a photo."""
+    from mien.predict.photos import face_lines, name_width
 
-    answered: list[Prediction] = []
     failed: list[str] = []
     width = name_width(photos)
-    try:
-        for prediction in progress_bar("predicting", len(photos))(predictor.stream(photos)):
-            print_lines([dumps(prediction.to_dict())] if json else face_lines(prediction, width))
-            if csv:
-                answered.append(prediction)
-            if prediction.error:
-                failed.append(prediction.error)
-                continue
-            if not prediction.faces:
-                say(f"{prediction.source}: no face found")
-            if copies:
-                failed += _copy_photo(prediction, copies[prediction.source])
-    finally:
-        if csv:
-            atomic.write_text(csv, faces_csv(answered, predictor.classes))
+    for prediction in progress_bar("predicting", len(photos))(predictor.stream(photos)):
+        print_lines([dumps(prediction.to_dict())] if json else face_lines(prediction, width))
+        if table:
+            table.add(prediction)
+        if prediction.error:
+            failed.append(prediction.error)
+            continue
+        if not prediction.faces:
+            say(f"{prediction.source}: no face found")
+        if copies:
+            failed += _copy_photo(prediction, copies[prediction.source])
     return failed
 
 
@@ -141,7 +150,14 @@ def _copy_photo(prediction: Prediction, target: Path) -> list[str]:
 
 
 def _predict_video(
-    source: str, predictor: FramePredictorProtocol, wanted: VideoOutputs, *, every: int, smooth: float, json: bool
+    source: str,
+    predictor: FramePredictorProtocol,
+    outputs: VideoOutputs,
+    table: Table | None,
+    *,
+    every: int,
+    smooth: float,
+    json: bool,
 ) -> None:
     """Follow the faces of a video or camera; Ctrl-C ends it, and is the way to end a camera."""
     from mien.predict.video.follow import follow
@@ -149,7 +165,6 @@ def _predict_video(
     from mien.predict.video.timeline import timeline_text
     from mien.predict.video.watch import watch
     from mien.predict.video.window import open_window
-    from mien.report.figures.timeline import chart
 
     with open_footage(source) as footage:
         window = open_window(f"{source} - Mien") if footage.live and not json else None
@@ -158,9 +173,12 @@ def _predict_video(
             say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
         frames = follow(footage, predictor, every, smooth)
         with frame_bar(source, footage.total) as bar:
-            outcome = watch(frames, footage.rate, wanted, predictor.classes, frame_listener(bar, lines), window)
-    if wanted.chart:
-        atomic.write_with(wanted.chart, lambda path: chart(outcome.timeline).save(path))
+            outcome = watch(frames, footage.rate, outputs.annotated, frame_listener(bar, lines), table, window)
+    if outputs.chart:
+        from mien.report.figures.style import save
+        from mien.report.figures.timeline import chart
+
+        save(chart(outcome.timeline), outputs.chart)
     text = timeline_text(outcome.timeline)
     if not text:
         say(f"{source}: no face found")

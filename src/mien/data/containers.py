@@ -1,4 +1,4 @@
-"""Where encoded images lie: a folder here, an archive in `archives`, the rows of a table in `tables`.
+"""Where encoded images lie: a folder here, archives in `zips` and `tars`, the rows of a table in `fer2013_csv`.
 
 Sources come from strangers, so nothing is read before its kind and its size are known.
 """
@@ -8,18 +8,23 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NoReturn, Protocol
+from typing import Protocol
 
 from mien.errors import DataError
+from mien.pictures import is_picture
 
 MOST_FILES = 250_000
 MOST_IMAGE_BYTES = 64 << 20
 
+_MOST_OTHER_BYTES = 1 << 30  # fer2013.csv has 300 MB
 _LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
+_SYSTEM = ("lost+found", "System Volume Information", "$RECYCLE.BIN")  # what disks hold beside the user's files
 
 Reader = Callable[[str], bytes]
 
@@ -38,11 +43,14 @@ class Store(Protocol):
 class Container(Store, Protocol):
     """A store that holds files of any kind."""
 
-    def names(self) -> list[str]:
-        """Every file's name, its folders joined by `/`; raises DataError where the whole cannot be trusted."""
+    def names(self) -> tuple[list[str], list[str]]:
+        """Every file's name, its folders joined by `/`; and `<name>: <reason>` for folders that cannot be read.
+
+        Raises DataError where the whole cannot be trusted.
+        """
         ...
 
-    def stream(self, name: str) -> AbstractContextManager[BinaryIO]:
+    def stream(self, name: str) -> AbstractContextManager[BufferedReader]:
         """One file's bytes, to read in pieces."""
         ...
 
@@ -52,32 +60,71 @@ def leads_out(name: str) -> bool:
     return bool(_LEADS_OUT.search(name))
 
 
+def unacceptable(name: str, size: int) -> str:
+    """Why an archive's member of this name and size, in bytes, is not to be read; `""` if it may be."""
+    if not name:
+        return "is a name of no letters; pack the archive anew"
+    if leads_out(name):
+        return "leads out of the archive; such an archive is not to be trusted"
+    if size > (MOST_IMAGE_BYTES if is_picture(name) else _MOST_OTHER_BYTES):
+        return f"would unpack to {size >> 20:,} MB; no data set of faces needs that"
+    return ""
+
+
+def check_unique(path: Path, names: list[str]) -> None:
+    """Raise DataError where two members of an archive have one name."""
+    if len(set(names)) < len(names):
+        twice = next(name for name, number in Counter(names).items() if number > 1)
+        raise DataError(f"{path}: {twice!r} occurs twice; pack the archive anew")
+
+
+@contextmanager
+def os_errors(path: Path | str) -> Iterator[None]:
+    """Turn what the system says of `path`, or of something below it, into one DataError that names it."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str) else path
+        raise DataError(f"{str(where)[:300]}: cannot be read ({error.strerror or error})") from None
+
+
 @dataclass(frozen=True)
 class Folder:
     """The files below a folder; links to files are followed, links to folders are not."""
 
     path: Path
 
-    def names(self) -> list[str]:
-        """Every file's name; raises DataError for an unreadable folder, or a link to a folder elsewhere.
+    def names(self) -> tuple[list[str], list[str]]:
+        """See Container; raises DataError for a link to a folder elsewhere.
 
         A link to a folder inside `path` shows what is listed anyway, or runs in a circle: it is left aside.
         """
         names: list[str] = []
-        for where, folders, files in os.walk(self.path, onerror=_unreadable):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in folders:
-                self._check_link(Path(where, name))
+        problems: list[str] = []
+
+        def unreadable(error: OSError) -> None:
+            name = Path(error.filename).relative_to(self.path).as_posix()
+            if name == ".":
+                raise error
+            problems.append(f"{name}: a folder that cannot be read ({error.strerror or error})")
+
+        for where, folders, files in os.walk(self.path, onerror=unreadable):
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SYSTEM)
+            for folder in (Path(where, name) for name in folders):
+                if folder.is_symlink() and not folder.resolve().is_relative_to(self.path.resolve()):
+                    raise DataError(
+                        f"{folder}: a link to a folder elsewhere; put the folder itself there, or give that folder"
+                    )
             base = Path(where).relative_to(self.path).as_posix()
             names += [f"{base}/{file}" if base != "." else file for file in sorted(files)]
-        return names
+        return names, problems
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """See Store."""
         yield self._read
 
-    def stream(self, name: str) -> AbstractContextManager[BinaryIO]:
+    def stream(self, name: str) -> AbstractContextManager[BufferedReader]:
         """See Container."""
         return open(self.path / name, "rb")
 
@@ -92,11 +139,3 @@ class Folder:
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{name}: {error.strerror or error}") from None
-
-    def _check_link(self, folder: Path) -> None:
-        if folder.is_symlink() and not folder.resolve().is_relative_to(self.path.resolve()):
-            raise DataError(f"{folder}: a link to a folder elsewhere; put the folder itself there, or give that folder")
-
-
-def _unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); correct its permissions")

@@ -5,12 +5,11 @@ A table with a column `path`, an image's name in the source; other columns, such
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mien.csv_files import csv_text
+from mien.csv_files import csv_text, read_rows
 from mien.data.layout import class_names
 from mien.data.sources import Source
 from mien.errors import DataError, UsageError
@@ -26,19 +25,11 @@ def drop_text(reasons: Iterable[tuple[str, str]]) -> str:
 
 
 def read_drop(path: Path) -> tuple[str, ...]:
-    """The names listed in `path`, each once; raises UsageError if it is not there, DataError if it is no such list."""
+    """The names listed in `path`, each once; raises UsageError for all of an audit, DataError for what is no list."""
     if path.name == _WHOLE:
         raise UsageError(f"{path}: lists all that mien audit found; give {DROP}, or a part of it under another name")
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            if _NAME not in (rows.fieldnames or ()):
-                raise DataError(f"{path}: has no column '{_NAME}'; give a list as mien audit writes it ({DROP})")
-            return tuple(dict.fromkeys(row[_NAME] or "" for row in rows))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error}); give a list of mien audit") from None
-    except (csv.Error, ValueError) as error:
-        raise DataError(f"{path}: not a table ({error}); give a list as mien audit writes it ({DROP})") from None
+    names = read_rows(path, [_NAME], lambda row: row[_NAME], f"give a list as mien audit writes it ({DROP})")
+    return tuple(dict.fromkeys(names))
 
 
 def without(source: Source, names: Iterable[str]) -> Source:

@@ -57,7 +57,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
     """What a preparation did, as plain values."""
     rows = planned.rows
     number = counts(rows)
-    parts = [part for part in PARTS if any(row.split == part for row in rows)]
+    parts = [part for part in PARTS if any(row.part == part for row in rows)]
     copies = [row for row in rows if "copy" in row.flags.split(";")]
     return {
         "images": len(rows),
@@ -66,7 +66,7 @@ def preparation_facts(planned: Plan) -> dict[str, Any]:
         "copies": {
             "groups": len({row.group for row in copies}),
             "images": len(copies),
-            "by_part": dict(Counter(row.split for row in copies)),
+            "by_part": dict(Counter(row.part for row in copies)),
             "groups_in_several_parts": _groups_in_several_parts(copies),
             "groups_with_conflicting_labels": len({row.group for row in rows if "conflict" in row.flags}),
         },
@@ -88,5 +88,5 @@ def _votes(rows: Sequence[Row]) -> dict[str, int] | None:
 
 
 def _groups_in_several_parts(copies: Sequence[Row]) -> int:
-    places = Counter(group for group, _ in {(row.group, row.split) for row in copies})
+    places = Counter(group for group, _ in {(row.group, row.part) for row in copies})
     return sum(number > 1 for number in places.values())

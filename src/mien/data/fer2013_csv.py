@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from PIL import Image
 
+from mien.csv_files import delimiter_of, encoding_of
 from mien.data.containers import MOST_FILES, Reader
 from mien.data.layout import OFFICIAL, OFFICIAL_PARTS, Entry
 from mien.errors import DataError
@@ -31,8 +32,7 @@ LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # 
 SIDE = 48
 
 _KNOWN = ("fer2013.csv", "icml_face_data.csv", "train.csv", "test.csv")
-_COLUMNS = ("emotion", "pixels", "usage")
-_LONGEST_LINE = 64 << 10  # bytes; a face takes at most 9,300
+_LONGEST_LINE = 64 << 10  # characters; a face takes at most 9,300
 _WHOLE_NUMBER = re.compile(r"[0-9]+", re.ASCII)
 
 
@@ -40,15 +40,15 @@ _WHOLE_NUMBER = re.compile(r"[0-9]+", re.ASCII)
 class Table:
     """Faces in memory, handed out as PNG files: there are no file bytes to copy.
 
-    pixels: uint8 [N, 48, 48]; places: from an entry's name to its place in `pixels`.
+    pixels: uint8 [N, 48, 48]; indices: from an entry's name to its index in `pixels`.
     """
 
     pixels: NDArray[np.uint8]
-    places: dict[str, int]
+    indices: dict[str, int]
 
     def picture(self, name: str) -> Image.Image:
         """One face."""
-        return Image.fromarray(self.pixels[self.places[name]])
+        return Image.fromarray(self.pixels[self.indices[name]])
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -92,13 +92,16 @@ def find_table(names: Sequence[str]) -> str | None:
     return known[0] if known else tables[0] if len(tables) == 1 else None
 
 
-def read_table(stream: BinaryIO, where: str) -> Contents:
-    """Read a table; BOM and CRLF are accepted. `where` names it in messages and entries.
+def read_table(stream: io.BufferedReader, where: str) -> Contents:
+    """Read a table, in UTF-8 or UTF-16, by commas, semicolons or tabs. `where` names it in messages and entries.
 
     Raises DataError for what is wrong with the whole; what is wrong with single rows goes into `problems`.
     """
-    lines = _lines(stream)
-    columns = _columns(next(lines, ""), where)
+    text = io.TextIOWrapper(stream, encoding_of(stream.peek(2)), "replace", newline="\n")
+    lines = _lines(text)
+    head = next(lines, "")
+    delimiter = delimiter_of(head)
+    columns = _columns(_cells(head, delimiter), where)
     file, pixels = Path(where).name, bytearray()
     entries, problems = [], []
     with warnings.catch_warnings():
@@ -109,58 +112,59 @@ def read_table(stream: BinaryIO, where: str) -> Contents:
             if line.isspace():
                 continue
             try:
-                face = _face(line, columns)
+                face = _face(_cells(line, delimiter), columns)
             except _BadRowError as error:
                 problems.append(f"row {row}: {error}")
             else:
                 pixels += face.pixels.tobytes()
-                entries.append(_entry(face, file, row))
+                part = OFFICIAL_PARTS.get(face.usage, "")
+                entries.append(Entry(f"{file} row {row}", face.label, part, f"{face.usage or 'row'}_{row}.png"))
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
     table = Table(images, {entry.name: i for i, entry in enumerate(entries)})
     return Contents(table, tuple(entries), OFFICIAL if "usage" in columns else "", tuple(problems))
 
 
-def _lines(stream: BinaryIO) -> Iterator[str]:
+def _lines(text: TextIO) -> Iterator[str]:
     """The lines of a text; what one has beyond the longest a face can take is passed over, unkept."""
-    while line := stream.readline(_LONGEST_LINE):
+    while line := text.readline(_LONGEST_LINE):
         rest = line
-        while len(rest) == _LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = stream.readline(_LONGEST_LINE)
-        yield line.decode("utf-8", "replace")
+        while len(rest) == _LONGEST_LINE and not rest.endswith("\n"):
+            rest = text.readline(_LONGEST_LINE)
+        yield line
 
 
-def _columns(header: str, where: str) -> list[str]:
+def _columns(head: Sequence[str], where: str) -> list[str]:
     """The columns' names, lower case."""
-    if not header.strip("\ufeff\r\n "):
+    columns = [name.strip().lower() for name in head]
+    if not any(columns):
         raise DataError(f"{where}: empty; download it again")
-    columns = [name.strip().lower() for name in _cells(header.lstrip("\ufeff"))]
     if "emotion" not in columns and "pixels" in columns:
         raise DataError(
             f"{where}: has no column 'emotion': these faces carry no labels (the competition's test set is such "
             "a file); use train.csv, fer2013.csv or icml_face_data.csv"
         )
-    missing = [name for name in _COLUMNS[:2] if name not in columns]
+    missing = [name for name in ("emotion", "pixels") if name not in columns]
     if missing:
         raise DataError(f"{where}: has no column '{missing[0]}'; expected emotion, pixels and, if there is one, Usage")
     return columns
 
 
-def _cells(line: str) -> list[str]:
-    return next(csv.reader([line.rstrip("\r\n").replace("\r", " ")]), [])
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line.rstrip("\r\n").replace("\r", " ")], delimiter=delimiter), [])
 
 
-def _face(line: str, columns: Sequence[str]) -> _Face:
-    cells = _cells(line)
+def _face(cells: Sequence[str], columns: Sequence[str]) -> _Face:
     if len(cells) > len(columns):
         raise _BadRowError(f"{len(cells)} columns, expected {len(columns)}")
     values = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
     pixels = _pixels(values["pixels"])
-    return _Face(_label(values["emotion"].strip()), _usage(values), pixels)
-
-
-def _entry(face: _Face, file: str, row: int) -> Entry:
-    part = OFFICIAL_PARTS.get(face.usage, "")
-    return Entry(f"{file} row {row}", face.label, part, f"{face.usage or 'row'}_{row}.png")
+    label = values["emotion"].strip()
+    if label not in tuple("0123456"):
+        raise _BadRowError(f"emotion {label[:20]!r}, expected 0 to 6")
+    usage = values.get("usage", "").strip()
+    if "usage" in values and usage not in OFFICIAL_PARTS:
+        raise _BadRowError(f"Usage {usage[:20]!r}, expected {', '.join(OFFICIAL_PARTS)}")
+    return _Face(LABELS[int(label)], usage, pixels)
 
 
 def _pixels(text: str) -> NDArray[np.uint8]:
@@ -175,18 +179,3 @@ def _pixels(text: str) -> NDArray[np.uint8]:
     if low < 0 or high > 255:
         raise _BadRowError(f"pixel {low if low < 0 else high}, expected whole numbers from 0 to 255")
     return values.astype(np.uint8)
-
-
-def _label(number: str) -> str:
-    if number not in tuple("0123456"):
-        raise _BadRowError(f"emotion {number[:20]!r}, expected 0 to 6")
-    return LABELS[int(number)]
-
-
-def _usage(values: dict[str, str]) -> str:
-    if "usage" not in values:
-        return ""
-    usage = values["usage"].strip()
-    if usage not in OFFICIAL_PARTS:
-        raise _BadRowError(f"Usage {usage[:20]!r}, expected {', '.join(OFFICIAL_PARTS)}")
-    return usage

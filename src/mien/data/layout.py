@@ -7,11 +7,11 @@ FER-2013's carry their official part in their file name (`Training_`, `PublicTes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from mien.data.classes import name_classes, renaming
 from mien.data.dataset import PARTS
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
@@ -21,10 +21,9 @@ OFFICIAL = "FER-2013's official parts"
 
 _FOLDER_PARTS = {
     "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_CLAIMING = 4  # of FER-2013's class names; whoever uses so many means all of them
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters; bytes that are no UTF-8
 
 
@@ -41,36 +40,36 @@ class Entry:
     file: str
 
 
-def numbered(paths: Iterable[str]) -> list[str]:
-    """The same paths, but those that occur again get a number: `a/1.png`, `a/1_2.png` ..."""
-    taken: set[str] = set()
-    free = []
-    for path in paths:
-        name, number = path, 1
-        while name in taken:
-            number += 1
-            name = str(PurePosixPath(path).with_stem(f"{PurePosixPath(path).stem}_{number}"))
-        taken.add(name)
-        free.append(name)
-    return free
+@dataclass(frozen=True)
+class Layout:
+    """The images of a source, sorted by name; who divided them, and what was renamed, `""` if nothing."""
+
+    entries: tuple[Entry, ...]
+    origin: str
+    remark: str
 
 
-def arrange(path: Path, names: Iterable[str]) -> tuple[tuple[Entry, ...], str]:
-    """The entries of the images called `names`, sorted, and the name of the division they bring along, if any.
+def arrange(path: Path, names: Iterable[str], classes: Mapping[str, str]) -> Layout:
+    """The layout of the images called `names`; `classes` renames class folders, or leaves them out ("").
 
     `path` only serves the error messages. Raises DataError where the names give no classes.
     """
     images = sorted(names)
     if not images:
         raise DataError(f"{path}: holds no images; expected <class>/<image>, train/<class>/<image>, or fer2013.csv")
-    places = [_parts(name) for name in images]
-    _check_names(path, images, places)
-    folders = [_FOLDER_PARTS.get(place[-3].lower(), "") if len(place) > 2 else "" for place in places]
-    _check_one_root(path, places, folders)
-    _check_spelling(path, places)
-    parts, origin = _own_parts(places, folders)
-    entries = zip(images, places, parts, strict=True)
-    return tuple(Entry(name, place[-2], part, place[-1]) for name, place, part in entries), origin
+    steps = [[step for step in name.split("/") if step not in ("", ".")] for name in images]
+    _check_names(path, images, steps)
+    folders = [_FOLDER_PARTS.get(each[-3].lower(), "") if len(each) > 2 else "" for each in steps]
+    _check_one_root(path, steps, folders)
+    prefixes = [OFFICIAL_PARTS.get(each[-1].split("_")[0], "") for each in steps]
+    renamed = name_classes(path, {each[-2] for each in steps}, classes, official=all(prefixes))
+    labels = [renamed[each[-2]] for each in steps]
+    parts, origin = folders, _named_parts(folders)
+    if set(labels) - {""} <= set(EMOTIONS) and _are_official(prefixes, folders):
+        parts, origin = prefixes, OFFICIAL
+    listed = zip(images, labels, parts, steps, strict=True)
+    entries = tuple(Entry(name, label, part, each[-1]) for name, label, part, each in listed if label)
+    return Layout(entries, origin, renaming(renamed))
 
 
 def class_names(path: Path, entries: Iterable[Entry]) -> tuple[str, ...]:
@@ -82,47 +81,45 @@ def class_names(path: Path, entries: Iterable[Entry]) -> tuple[str, ...]:
     return classes
 
 
-def _parts(name: str) -> list[str]:
-    return [part for part in name.split("/") if part not in ("", ".")]
-
-
-def _check_names(path: Path, images: Sequence[str], places: Sequence[list[str]]) -> None:
-    for name, place in zip(images, places, strict=True):
+def _check_names(path: Path, images: Sequence[str], steps: Sequence[list[str]]) -> None:
+    for name, each in zip(images, steps, strict=True):
         if _UNWRITABLE.search(name):
             raise DataError(f"{path}: {name!r} holds characters that no file name should; rename it")
-        if len(place) < 2:
+        if len(each) < 2:
             raise DataError(f"{path}: {name} lies in no class folder; expected <class>/<image>")
-
-
-def _check_one_root(path: Path, places: Sequence[list[str]], folders: Sequence[str]) -> None:
-    roots = {"/".join(place[: -3 if part else -2]) for place, part in zip(places, folders, strict=True)}
-    if len(roots) > 1:
-        first, second = sorted(roots)[:2]
+    if all(each[-2].lower() in _FOLDER_PARTS for each in steps):
         raise DataError(
-            f"{path}: class folders on different levels (in '{first or '.'}' and '{second}'); give the folder "
-            "that holds the classes, or train/ val/ test/"
+            f"{path}: '{steps[0][-2]}' is a part, not a class, and {images[0]} lies right in it; expected "
+            "<class>/<image>, or train/<class>/<image>"
         )
 
 
-def _check_spelling(path: Path, places: Sequence[list[str]]) -> None:
-    """Refuse a misspelt class where FER-2013's are meant: it would count as an eighth."""
-    labels = {place[-2] for place in places}
-    strange = sorted(labels.difference(EMOTIONS))
-    means_fer = len(labels) - len(strange) >= _CLAIMING or any(_official_part(place) for place in places)
-    for label in strange if means_fer else ():
-        if near := get_close_matches(label.lower(), EMOTIONS, n=1):
-            raise DataError(f"{path}: class '{label}' is none of FER-2013's; rename the folder to '{near[0]}'")
+def _check_one_root(path: Path, steps: Sequence[list[str]], folders: Sequence[str]) -> None:
+    roots = {"/".join(each[: -3 if part else -2]) for each, part in zip(steps, folders, strict=True)}
+    if len(roots) > 1 or len({bool(part) for part in folders}) > 1:
+        examples = {("/".join(each[:-2]), bool(part)) for each, part in zip(steps, folders, strict=True)}
+        first, second = [root or "." for root, _ in sorted(examples)][:2]
+        raise DataError(
+            f"{path}: class folders on different levels (in '{first}' and '{second}'); give the folder that holds the "
+            "classes, or train/ val/ test/"
+        )
 
 
-def _own_parts(places: Sequence[list[str]], folders: Sequence[str]) -> tuple[list[str], str]:
-    """The part of each image, and the name of the division, if the source brings one along."""
-    official = [_official_part(place) for place in places]
-    if all(official):
-        return official, OFFICIAL
-    if set(folders) == set(PARTS):
-        return list(folders), "the source's own train, val and test folders"
-    return [""] * len(places), ""
+def _named_parts(folders: Sequence[str]) -> str:
+    """Names the division into the source's own folders; "" where it has none."""
+    own = [part for part in PARTS if part in folders]
+    if not own:
+        return ""
+    *rest, last = own
+    return f"the source's own {', '.join(rest)}{' and ' if rest else ''}{last} folder{'s' if rest else ''}"
 
 
-def _official_part(place: Sequence[str]) -> str:
-    return OFFICIAL_PARTS.get(place[-1].split("_")[0], "")
+def _are_official(prefixes: Sequence[str], folders: Sequence[str]) -> bool:
+    """Whether FER-2013's prefixes tell the parts: every file has one, and none lies in a folder that gainsays it.
+
+    Kaggle's `test/` holds PublicTest and PrivateTest. Elsewhere somebody divided the faces anew.
+    """
+    allowed = {(part, folder) for part in PARTS for folder in ("", part)}
+    if "val" not in folders:
+        allowed.add(("val", "test"))
+    return all(prefixes) and set(zip(prefixes, folders, strict=True)) <= allowed

@@ -14,19 +14,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien import atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
-from mien.data.dataset import PARTS, Dataset
+from mien.data.dataset import PARTS, Dataset, numbered
 from mien.data.drop import without
-from mien.data.layout import numbered
 from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
-from mien.data.sources import FRACTIONS, Source, load, load_readable, reader
-from mien.data.split import split_indices
+from mien.data.sources import FRACTIONS, Source, divide, draw_parts, load, load_readable, reader
 from mien.data.votes import read_votes
 from mien.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Wrap = Callable[[Iterable[Row]], Iterable[Row]]
 
@@ -35,11 +37,11 @@ _STAGING = ".prepare-"  # what a folder's name begins with in which the new imag
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided (`official`).
+    """How to divide: by `fractions` (train, val, test) and `seed`, or as the source is divided already (`official`).
 
     allow_leaks: let copies of a face fall into different parts. skip_bad: go on without what cannot be read.
     drop: names, in the source, of images to leave out.
-    votes: file of what people said of the faces, for the manifest.
+    votes: file of what annotators said of the faces, for the manifest.
     """
 
     fractions: tuple[float, float, float] = FRACTIONS
@@ -53,15 +55,17 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every image's place, in the source's order, the class names, and what was left out.
+    """Where every image goes, in the source's order, the class names, and what was left out.
 
-    skipped: what cannot be read, `<name>: <reason>`. dropped: the names that were to be left out.
+    skipped: what cannot be read, `<name>: <reason>`. dropped: the names that were to be left out. origin: who made the
+    division, in words; it says so where the source's own was given up.
     """
 
     rows: tuple[Row, ...]
     classes: tuple[str, ...]
     skipped: tuple[str, ...]
     dropped: tuple[str, ...]
+    origin: str = ""
 
 
 def plan(source: Source, how: SplitOptions) -> Plan:
@@ -69,18 +73,18 @@ def plan(source: Source, how: SplitOptions) -> Plan:
     source = without(source, how.drop)
     data, source = load_readable(source) if how.skip_bad else (load(source), source)
     groups = copy_groups(data.images)
-    parts = _official_parts(source) if how.official else _drawn_parts(data, groups, how)
-    places = numbered(f"{part}/{path}" for part, path in zip(parts, data.paths, strict=True))
+    parts, origin = _parts(source, data, groups, how)
+    paths = numbered(f"{part}/{path}" for part, path in zip(parts, data.paths, strict=True))
     flags = _flags(data, groups)
     digests = _digests(source)
     votes = _votes(data, how.votes)
     rows = tuple(
-        Row(place, entry.label, part, entry.name, digest, int(group), flag, shares)
-        for part, place, entry, digest, group, flag, shares in zip(
-            parts, places, source.entries, digests, groups, flags, votes, strict=True
+        Row(path, entry.label, part, entry.name, digest, int(group), flag, shares)
+        for part, path, entry, digest, group, flag, shares in zip(
+            parts, paths, source.entries, digests, groups, flags, votes, strict=True
         )
     )
-    return Plan(rows, source.classes, source.problems, how.drop)
+    return Plan(rows, source.classes, source.problems, how.drop, origin)
 
 
 def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, wrap: Wrap = iter) -> bool:
@@ -97,32 +101,33 @@ def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, 
 
 
 def counts(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
-    """Number of images by (split, label)."""
-    return Counter((row.split, row.label) for row in rows)
+    """Number of images by (part, label)."""
+    return Counter((row.part, row.label) for row in rows)
 
 
 def leaked(rows: Sequence[Row], part: str) -> int:
     """Number of images in `part` that are also in training."""
-    trained = {row.group for row in rows if row.split == "train"}
-    return sum(row.group in trained for row in rows if row.split == part)
+    trained = {row.group for row in rows if row.part == "train"}
+    return sum(row.group in trained for row in rows if row.part == part)
 
 
-def _official_parts(source: Source) -> list[str]:
-    if not source.origin:
-        raise UsageError(f"{source.path}: brings no division of its own; leave out --split official")
-    return [entry.part for entry in source.entries]
-
-
-def _drawn_parts(data: Dataset, groups: np.ndarray, how: SplitOptions) -> list[str]:
+def _parts(source: Source, data: Dataset, groups: NDArray[np.int64], how: SplitOptions) -> tuple[list[str], str]:
+    """The part of each face, and who made the division, in words."""
+    if how.official:
+        if not source.origin:
+            raise UsageError(f"{source.path}: brings no division of its own; leave out --split official")
+        parts, origin = divide(source, data, how.seed)
+        return parts.tolist(), origin
     if how.allow_leaks:
         groups = np.arange(len(data))
-    parts = np.empty(len(data), object)
-    for part, indices in zip(PARTS, split_indices(data.labels, groups, how.fractions, how.seed), strict=True):
-        parts[indices] = part
-    return parts.tolist()
+    shares = "/".join(f"{100 * fraction:g}" for fraction in how.fractions)
+    origin = f"split {shares}, seed {how.seed}"
+    if source.origin:
+        origin += f"; this gives up {source.origin}, which --split official keeps"
+    return draw_parts(data, groups, how.fractions, how.seed).tolist(), origin
 
 
-def _flags(data: Dataset, groups: np.ndarray) -> list[str]:
+def _flags(data: Dataset, groups: NDArray[np.int64]) -> list[str]:
     marks = {
         "blank": blank(data.images),
         "copy": group_sizes(groups) > 1,
@@ -136,8 +141,8 @@ def _votes(data: Dataset, file: Path | None) -> list[tuple[float, ...]]:
     if file is None:
         return [()] * len(data)
     votes = read_votes(file, data.classes)
-    places = [votes.find(path) for path in data.paths]
-    shares = [tuple(votes.shares[place].tolist()) if place >= 0 else () for place in places]
+    indices = [votes.find(path) for path in data.paths]
+    shares = [tuple(votes.shares[index].tolist()) if index >= 0 else () for index in indices]
     if not any(shares):
         raise DataError(f"{file}: has votes for none of the faces; is it the file for these data?")
     return shares
@@ -151,7 +156,7 @@ def _digests(source: Source) -> list[str]:
 def _write(planned: Plan, source: Source, out: Path, overwrite: bool, wrap: Wrap) -> bool:
     manifest = manifest_text(planned.rows, planned.classes)
     existing = out / MANIFEST
-    if existing.is_file() and existing.read_text(encoding="utf-8") == manifest:
+    if existing.is_file() and existing.read_bytes() == manifest.encode():
         return _complete(planned.rows, source, out, overwrite, wrap)
     if existing.is_file() and not overwrite:
         raise UsageError(f"{out}: already prepared otherwise; add --overwrite to replace it, or choose another folder")

@@ -1,4 +1,4 @@
-"""What several people said of each face, joined to the faces: labels that are shares, not verdicts.
+"""What several annotators said of each face, joined to the faces: labels that are shares, not verdicts.
 
 FER-2013's own labels agree with the majority of ten annotators, FER+ (Barsoum et al. 2016, arXiv:1608.01041), on 65 %
 of the faces. Four kinds of file are understood:
@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.csv_files import read_rows
+from mien.data.classes import emotion
 from mien.data.dataset import Dataset, Split
 from mien.data.manifest import VOTES
 from mien.errors import DataError
@@ -32,11 +34,8 @@ if TYPE_CHECKING:
 
 IMAGE_NAMES = Path(__file__).with_name("ferplus_names.csv.gz")  # `file,image`: Kaggle's paths, FER+'s image names
 
-_FERPLUS = {
-    "neutral": "neutral", "happiness": "happy", "surprise": "surprise", "sadness": "sad", "anger": "angry",
-    "disgust": "disgust", "fear": "fear",
-}  # fmt: skip
-_OTHER = ("contempt", "unknown", "NF")
+_OTHERS = ("contempt", "unknown", "NF")  # what FER+ counts beside our seven
+_REMEDY = "give votes as FER+ has them, or a CSV of file and one column a class"
 _USAGES = ("Training", "PublicTest", "PrivateTest", "row")  # what the faces of a table are called, with their row
 
 
@@ -45,15 +44,15 @@ class Votes:
     """The votes of one file.
 
     shares: float32 [M, K], of the classes in the data's order; zeros for a face without an expression of ours.
-    places: a face's place in `shares` by `<class>/<file>`, or by its file name where the votes know no class.
+    indices: a face's index in `shares` by `<class>/<file>`, or by its file name where the votes know no class.
     """
 
     shares: NDArray[np.float32]
-    places: dict[str, int]
+    indices: dict[str, int]
 
     def find(self, path: str) -> int:
-        """The place of the face at `<class>/<file>`; -1 where there are no votes."""
-        return self.places.get(path, self.places.get(path.rpartition("/")[2], -1))
+        """The index of the face at `<class>/<file>`; -1 where there are no votes."""
+        return self.indices.get(path, self.indices.get(path.rpartition("/")[2], -1))
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,32 @@ class Joined:
 
 
 def read_votes(path: Path, classes: Sequence[str]) -> Votes:
-    """The votes in a file, for data of these classes; raises DataError naming row and remedy."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return _read(path, csv.DictReader(file), tuple(classes))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a CSV of votes ({error})") from None
+    """The votes in a file, for data of these classes; raises DataError naming row and remedy.
+
+    Columns and class folders in the file may have synonyms of the classes as their names (`happiness` for `happy`).
+    """
+    rows = read_rows(path, (), dict, _REMEDY)
+    if not rows:
+        raise DataError(f"{path}: holds no votes; {_REMEDY}")
+    columns = rows[0].keys()
+    if "sha256" in columns:
+        return _prepared(path, rows, classes)
+    if not {"file", "Image name"} & columns:
+        raise DataError(f"{path}: has no column 'file' or 'Image name'; {_REMEDY}")
+    shares = _shares(_counts(path, rows, classes))
+    if "Image name" in columns:
+        return Votes(shares, _published(rows))
+    return Votes(shares, {name: i for i, row in enumerate(rows) for name in _keys(row["file"], classes)})
 
 
 def join(votes: Votes, faces: Dataset) -> Joined:
     """`faces` with `shares`, and the class with the largest share (the first of equals) as their label."""
-    places = np.array([votes.find(path) for path in faces.paths], np.int64)
-    shares = votes.shares[places]
-    found, ours = places >= 0, shares.any(1)
-    kept = np.flatnonzero(found & ours)
-    joined = replace(faces.subset(kept), shares=shares[kept], labels=shares[kept].argmax(1))
-    return Joined(joined, int((~found).sum()), int((found & ~ours).sum()))
+    indices = np.array([votes.find(path) for path in faces.paths], np.int64)
+    shares = votes.shares[indices]
+    found, ours = indices >= 0, shares.any(1)
+    joined = np.flatnonzero(found & ours)
+    voted = replace(faces.subset(joined), shares=shares[joined], labels=shares[joined].argmax(1))
+    return Joined(voted, int((~found).sum()), int((found & ~ours).sum()))
 
 
 def join_split(path: Path, split: Split) -> tuple[Split, dict[str, Joined]]:
@@ -106,86 +115,49 @@ def with_majority(faces: Dataset) -> Dataset:
     clear = np.flatnonzero(first > second)
     if not len(clear):
         raise DataError(
-            f"on none of the {len(faces):,} faces one answer got more votes than any other; give faces on which more "
-            "people voted"
+            f"on none of the {len(faces):,} faces one answer got more votes than any other; give faces with more "
+            "votes each"
         )
     return faces.subset(clear)
 
 
-def _read(path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]) -> Votes:
-    columns = rows.fieldnames or ()
-    if "Image name" in columns:
-        return _published(path, rows, classes)
-    if "sha256" in columns:
-        return _prepared(path, rows, classes)
-    if "file" not in columns:
-        raise DataError(f"{path}: has no column 'file' or 'Image name'; expected votes as in FER+, or file,<classes>")
-    if {"neutral", "happiness"} <= set(columns) and not set(classes) <= set(columns):  # FER+, which has other names
-        counted = _ferplus_counts(path, rows, classes)
-    else:
-        counted = _own_counts(path, rows, classes)
-    names, counts = zip(*((_key(row["file"]), count) for row, count in counted), strict=True)
-    return Votes(_shares(np.array(counts)), {name: i for i, name in enumerate(names)})
-
-
-def _published(path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]) -> Votes:
+def _published(rows: Sequence[dict[str, str]]) -> dict[str, int]:
     """FER+ as published: a row is that of the face in fer2013.csv; what has no image name was found to be no face."""
-    images, places, counts = {}, {}, []
-    for i, (row, count) in enumerate(_ferplus_counts(path, rows, classes)):
-        counts.append(count)
-        if row["Image name"].strip():
-            images[row["Image name"].strip()] = i
-            places |= {f"{usage}_{i + 1}.png": i for usage in _USAGES}
+    images = {image: i for i, row in enumerate(rows) if (image := row["Image name"].strip())}
+    indices = {f"{usage}_{i + 1}.png": i for i in images.values() for usage in _USAGES}
     with gzip.open(IMAGE_NAMES, "rt", encoding="utf-8", newline="") as file:
-        named = {_key(row["file"]): row["image"] for row in csv.DictReader(file)}
-    places |= {name: images[image] for name, image in named.items() if image in images}
-    return Votes(_shares(np.array(counts)), places)
+        kaggles = [(row["file"], row["image"]) for row in csv.DictReader(file)]
+    return indices | {"/".join(name.split("/")[-2:]): images[image] for name, image in kaggles if image in images}
 
 
-def _prepared(path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]) -> Votes:
+def _prepared(path: Path, rows: Sequence[dict[str, str]], classes: Sequence[str]) -> Votes:
     """The manifest of a prepared folder, with empty cells for faces without votes."""
     columns = [VOTES + name for name in classes]
-    if not set(columns) <= set(rows.fieldnames or ()):
+    voted = [(i, row) for i, row in enumerate(rows, 1) if row.get(columns[0])]
+    if not voted or not set(columns) <= rows[0].keys():
         raise DataError(f"{path}: these data were prepared without votes; give them with --votes FILE")
-    voted = [row for row in rows if row[columns[0]]]
-    shares = [[_number(path, i, name, row[name]) for name in columns] for i, row in enumerate(voted, 1)]
-    return Votes(np.array(shares, np.float32), {_key(row["path"]): i for i, row in enumerate(voted)})
+    shares = [[_number(path, i, name, row[name]) for name in columns] for i, row in voted]
+    indices = {name: i for i, (_, row) in enumerate(voted) for name in _keys(row["path"], classes)}
+    return Votes(np.array(shares, np.float32), indices)
 
 
-def _ferplus_counts(
-    path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]
-) -> Iterator[tuple[dict[str, str], list[float]]]:
-    columns = {name: column for column, name in _FERPLUS.items()}
-    strange = [name for name in classes if name not in columns]
-    if strange:
-        raise DataError(f"{path}: FER+ has no votes for class '{strange[0]}'; use it with FER-2013")
-    yield from _counts(path, rows, [columns[name] for name in classes], _OTHER)
-
-
-def _own_counts(
-    path: Path, rows: csv.DictReader[str], classes: tuple[str, ...]
-) -> Iterator[tuple[dict[str, str], list[float]]]:
-    yield from _counts(path, rows, classes, ())
-
-
-def _counts(
-    path: Path, rows: csv.DictReader[str], classes: Sequence[str], others: Sequence[str]
-) -> Iterator[tuple[dict[str, str], list[float]]]:
-    """Each row with its votes for each class, and the most that one of the others got."""
-    missing = [name for name in (*classes, *others) if name not in (rows.fieldnames or ())]
+def _counts(path: Path, rows: Sequence[dict[str, str]], classes: Sequence[str]) -> NDArray[np.float64]:
+    """Each row's votes for each class, and the most that something else got, float64 [M, K + 1]."""
+    columns = {emotion(name) or name: name for name in rows[0]} | {name: name for name in rows[0]}
+    missing = [name for name in classes if name not in columns]
     if missing:
         raise DataError(f"{path}: has no column '{missing[0]}'; expected one for each of {', '.join(classes)}")
-    number = 0
-    for number, row in enumerate(rows, 1):
-        votes = [_number(path, number, name, row[name]) for name in classes]
-        yield row, [*votes, max((_number(path, number, name, row[name]) for name in others), default=0.0)]
-    if not number:
-        raise DataError(f"{path}: holds no votes")
+    ours = [columns[name] for name in classes]
+    others = [name for name in _OTHERS if name in rows[0] and name not in ours]
+    counts = np.array(
+        [[_number(path, i, name, row[name]) for name in (*ours, *others)] for i, row in enumerate(rows, 1)]
+    )
+    return np.column_stack([counts[:, : len(ours)], counts[:, len(ours) :].max(1, initial=0)])
 
 
-def _number(path: Path, row: int, column: str, text: str | None) -> float:
+def _number(path: Path, row: int, column: str, text: str) -> float:
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
@@ -200,6 +172,8 @@ def _shares(counts: NDArray[np.float64]) -> NDArray[np.float32]:
     return (ours / np.maximum(ours.sum(1, keepdims=True), 1e-9)).astype(np.float32)
 
 
-def _key(file: str) -> str:
-    """`<class>/<file>` of a path."""
-    return "/".join(file.replace("\\", "/").split("/")[-2:])
+def _keys(file: str, classes: Sequence[str]) -> set[str]:
+    """`<class>/<file>` of a path, as it is and with the class called as the data call it."""
+    *_, label, name = ["", *file.replace("\\", "/").split("/")]
+    meant = emotion(label)
+    return {f"{label}/{name}", f"{meant if meant in classes else label}/{name}"}

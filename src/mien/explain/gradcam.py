@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mien.models.model import Model
-from mien.models.networks import last_convolution, torch_network
+from mien.models.networks import eval_copy, last_convolution, torch_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def grad_cam(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]
 
 
 def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
-    network = torch_network(model).cpu().eval()
+    network = eval_copy(torch_network(model), torch.device("cpu"))
     kept: list[Tensor] = []
     layer = last_convolution(network)
     handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -16,9 +17,13 @@ from mien.models.kernels import fused as kernels
 from mien.models.model import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 _VECTOR = 32  # bfloat16 numbers in the widest register
 _KERAS_EPSILON = 1e-3  # batch norm as Keras has it, so that weights can travel both ways
@@ -44,8 +49,9 @@ class Block(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Maps [B, out, H / 2, W / 2] of maps [B, in, H, W]; of full size where the block does not pool."""
-        sloped_at_rest = torch.is_grad_enabled() and not self.training
-        if (not self.fused and not self.fused_first) or sloped_at_rest or not kernels.usable(input):
+        gradient = torch.is_grad_enabled() and (input.requires_grad or self[0].weight.requires_grad)
+        eval_gradient = gradient and not self.training  # which the kernels do not compute
+        if not (self.fused or self.fused_first) or eval_gradient or not kernels.usable(input):
             return super().forward(input)
         convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", (self[0], self[1]))
         if self.fused_first:
@@ -54,7 +60,7 @@ class Block(nn.Sequential):
 
 
 class Network(nn.Module):
-    """Blocks of convolutions; the mean over all places, or a flattened dense layer; dropout; K logits."""
+    """Blocks of convolutions; the mean of each map, or a flattened dense layer; dropout; K logits."""
 
     def __init__(self, architecture: Architecture, classes: int) -> None:
         super().__init__()
@@ -72,11 +78,12 @@ class Network(nn.Module):
         return self.head(self.dropout(features))
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-        """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48], with dropout and batch norm at rest."""
-        place = pick_device(device)
-        self.to(place).eval()
+        """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48], in eval mode; the network stays as it is."""
+        target = pick_device(device)
+        ready = not self.training and self.head.weight.device == target
+        network = self if ready else eval_copy(self, target)
         with torch.inference_mode():
-            return self(torch.from_numpy(faces).to(place)).cpu().numpy()
+            return network(torch.from_numpy(faces).to(target)).cpu().numpy()
 
 
 def build(name: str, classes: int) -> Network:
@@ -97,14 +104,24 @@ def pick_device(name: str) -> torch.device:
         raise UsageError(f"device '{name}' cannot be used here; try --device cpu") from None
 
 
+def eval_copy(network: AnyNetwork, device: torch.device) -> AnyNetwork:
+    """A copy on `device`, in eval mode; `network` itself is neither moved nor switched."""
+    return deepcopy(network).to(device).eval()
+
+
 def torch_network(model: Model) -> Network:
-    """The model's network, for what only torch can do; raises ModelError where another library runs it."""
-    if not isinstance(model.network, Network):
+    """The model's network, for what only torch can do; of an .onnx model, one of the same weights in float32.
+
+    Raises ModelError where it is no network of Mien's.
+    """
+    if isinstance(model.network, Network):
+        return model.network
+    if not hasattr(model.network, "to_torch"):
         raise ModelError(
-            "an .onnx model only predicts: it can be neither exported again nor explained by Grad-CAM (occlusion can); "
-            "use the .safetensors file it was made from"
+            "a network of Keras' own layers only predicts: it cannot be exported, trained further or explained by "
+            "Grad-CAM (occlusion can)"
         )
-    return model.network
+    return model.network.to_torch()
 
 
 def parameters(network: nn.Module) -> int:
@@ -115,6 +132,18 @@ def parameters(network: nn.Module) -> int:
 def convolutions(network: Network) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Each convolution with its batch norm, in the order the data flows."""
     return [(block[0], block[1]) for block in cast("list[Any]", network.blocks)]
+
+
+@torch.no_grad()
+def load_folded(network: Network, arrays: Sequence[NDArray[np.float32]]) -> None:
+    """Put weights and biases such as `folded` gives into the network, whose batch norms then change nothing."""
+    targets = [tensor for convolution, _ in convolutions(network) for tensor in convolution.parameters()]
+    targets += [tensor for dense in (network.dense, network.head) if dense for tensor in dense.parameters()]
+    for target, array in zip(targets, arrays, strict=True):
+        target.copy_(torch.from_numpy(array.copy()).reshape(target.shape))
+    for _, norm in convolutions(network):
+        norm.reset_parameters()
+        cast("Tensor", norm.running_var).fill_(1 - norm.eps)
 
 
 def folded(network: Network) -> list[NDArray[np.float32]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageDraw
 
+from mien.boxes import Corners, intersection
 from mien.colours import class_colour
 from mien.predict.fonts import font
-from mien.predict.prediction import Face
+from mien.predict.prediction import Face, percent
 
 _SMALLEST = 480  # pixels; a picture whose longer side has fewer is enlarged by a whole number, or no label would fit
 _LEAST_TEXT = 11  # pixels, height of the smallest letters
@@ -22,50 +24,12 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class _Area:
-    """A rectangle in pixels; right and bottom are just outside."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        return self.bottom - self.top
-
-    def inside(self, other: _Area) -> bool:
-        return (
-            self.left >= other.left
-            and self.top >= other.top
-            and self.right <= other.right
-            and self.bottom <= other.bottom
-        )
-
-    def moved_into(self, other: _Area) -> _Area:
-        """The same size, no further out of `other` than it must be: its start is inside."""
-        left = max(other.left, min(self.left, other.right - self.width))
-        top = max(other.top, min(self.top, other.bottom - self.height))
-        return _area(left, top, self.width, self.height)
-
-    def common(self, other: _Area) -> float:
-        """The pixels that two rectangles share."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(0.0, width) * max(0.0, height)
-
-
-@dataclass(frozen=True)
 class _Label:
     """A text, its size, and where it goes."""
 
     text: str
     size: int
-    area: _Area
+    area: Corners
 
 
 def annotate(image: Image.Image, faces: Sequence[Face]) -> Image.Image:
@@ -75,11 +39,12 @@ def annotate(image: Image.Image, faces: Sequence[Face]) -> Image.Image:
     """
     times = max(1, _SMALLEST // max(image.size))
     canvas = image.convert("RGB").resize((image.width * times, image.height * times), Image.Resampling.BICUBIC)
-    whole = _area(0, 0, *canvas.size)
+    whole = Corners.of(0, 0, *canvas.size)
     order = sorted(faces, key=lambda face: -face.box[2] * face.box[3])  # the small ones give way
-    boxes = [_box(face, times) for face in order]
-    labels = _place_labels(order, boxes, whole)
-    panels = _place_panels(order, boxes, [label.area for label in labels], whole)
+    boxes = [Corners.of(*(times * edge for edge in face.box)) for face in order]
+    boxes = [Corners.of(box.left, box.top, max(1, box.width), max(1, box.height)) for box in boxes]
+    labels = _position_labels(order, boxes, whole)
+    panels = _position_panels(order, boxes, [label.area for label in labels], whole)
     draw = ImageDraw.Draw(canvas, "RGBA")
     for face, box in zip(order, boxes, strict=True):
         _draw_box(draw, box, face, _line(box, whole))
@@ -90,84 +55,65 @@ def annotate(image: Image.Image, faces: Sequence[Face]) -> Image.Image:
     return canvas
 
 
-def _area(left: float, top: float, width: float, height: float) -> _Area:
-    return _Area(left, top, left + width, top + height)
-
-
-def _box(face: Face, times: int) -> _Area:
-    """A face's box in the enlarged picture, at least a pixel large."""
-    x, y, width, height = (times * value for value in face.box)
-    return _area(x, y, max(1, width), max(1, height))
-
-
 def _width(text: str, size: int) -> float:
     return font(size, text).getlength(text)
 
 
-def _text_size(box: _Area, whole: _Area) -> int:
+def _text_size(box: Corners, whole: Corners) -> int:
     """Letters grow with the face and with the picture, which is looked at as a whole."""
     side = min(whole.width, whole.height)
     return round(max(_LEAST_TEXT, 0.02 * side, min(0.12 * box.height, 0.045 * side)))
 
 
-def _line(box: _Area, whole: _Area) -> int:
+def _line(box: Corners, whole: Corners) -> int:
     """Thickness of a box's line."""
     return max(2, round(_text_size(box, whole) / 8))
 
 
-def _texts(face: Face) -> tuple[str, str]:
-    """What a label says, at full and at short length."""
-    name = f"{face.emotion}?" if face.uncertain else face.emotion
-    return f"{name} {face.confidence * 100:.0f} %", name
-
-
-def _place_labels(faces: Sequence[Face], boxes: Sequence[_Area], whole: _Area) -> list[_Label]:
+def _position_labels(faces: Sequence[Face], boxes: Sequence[Corners], whole: Corners) -> list[_Label]:
     """For each face the first way to write its label that hides nothing, or the one that hides least."""
     labels: list[_Label] = []
     for face, box in zip(faces, boxes, strict=True):
-        others = [other for other in boxes if other is not box] + [label.area for label in labels]
-        hidden, best = None, None
+        others = np.array([other for other in boxes if other is not box] + [label.area for label in labels])
+        hidden = {}
         for label in _ways(face, box, whole):
-            hides = sum(label.area.common(other) for other in others)
-            if hidden is None or hides < hidden:
-                hidden, best = hides, label
-            if not hides:
+            hidden[label] = intersection(label.area, others.reshape(-1, 4)).sum()
+            if not hidden[label]:
                 break
-        assert best is not None  # there is always a way
-        labels.append(best)
+        labels.append(min(hidden, key=hidden.__getitem__))
     return labels
 
 
-def _ways(face: Face, box: _Area, whole: _Area) -> Iterator[_Label]:
+def _ways(face: Face, box: Corners, whole: Corners) -> Iterator[_Label]:
     """The label of a face above, below or inside its box, large before small, long before short."""
     full = _text_size(box, whole)
+    name = f"{face.emotion}?" if face.uncertain else face.emotion
     for size in dict.fromkeys((full, max(_LEAST_TEXT, round(0.7 * full)), _LEAST_TEXT)):
-        for text in _texts(face):
+        for text in (f"{name} {percent(face.confidence)}", name):
             width, height = _width(text, size) + size, 1.5 * size
             for top in (box.top - height, box.bottom, box.top, box.bottom - height):
                 middle = box.left + (box.width - width) / 2
                 for left in (box.left, middle) if width > box.width else (box.left,):
-                    area = _area(left, top, width, height).moved_into(whole)
-                    if top in (box.top, box.bottom - height) or not area.common(box):
+                    area = Corners.of(left, top, width, height).moved_into(whole)
+                    if top in (box.top, box.bottom - height) or not intersection(area, box):
                         yield _Label(text, size, area)
 
 
-def _place_panels(
-    faces: Sequence[Face], boxes: Sequence[_Area], labels: Sequence[_Area], whole: _Area
-) -> list[_Area | None]:
-    """For each face the first place for its bars that hides nothing, None where there is no room."""
+def _position_panels(
+    faces: Sequence[Face], boxes: Sequence[Corners], labels: Sequence[Corners], whole: Corners
+) -> list[Corners | None]:
+    """For each face the first position of its bars that hides nothing, None where there is no room."""
     taken = [*boxes, *labels]
-    panels: list[_Area | None] = []
+    panels: list[Corners | None] = []
     for face, box in zip(faces, boxes, strict=True):
-        places = _panel_places(face, box, whole)
-        free = (p for p in places if p.inside(whole) and not any(p.common(other) for other in taken))
-        panel = next(free, None)
+        inside = (panel for panel in _panel_positions(face, box, whole) if panel.inside(whole))
+        panel = next((panel for panel in inside if not intersection(panel, taken).any()), None)
         panels.append(panel)
         taken += [panel] if panel else []
     return panels
 
 
-def _panel_places(face: Face, box: _Area, whole: _Area) -> Iterator[_Area]:
+def _panel_positions(face: Face, box: Corners, whole: Corners) -> Iterator[Corners]:
     """Where the bars of a face may go, beside its box or above or below it, large before small, none taller than it."""
     full, gap = 0.75 * _text_size(box, whole), 2 * _line(box, whole)
     for size in dict.fromkeys(round(max(_LEAST_TEXT, share * full)) for share in (1, 0.7, 0.5, 0)):
@@ -176,17 +122,16 @@ def _panel_places(face: Face, box: _Area, whole: _Area) -> Iterator[_Area]:
             continue
         for left in (box.right + gap, box.left - gap - width):
             for top in (box.top, box.top + (box.height - height) / 2, box.bottom - height):
-                yield _area(left, top, width, height)
+                yield Corners.of(left, top, width, height)
         for top in (box.bottom + gap, box.top - gap - height):
             for left in (box.left, box.right - width):
-                yield _area(left, top, width, height)
+                yield Corners.of(left, top, width, height)
 
 
 def _shown(face: Face) -> list[tuple[int, str, float]]:
-    """Place, name and probability of the classes with bars, in the model's order."""
-    classes = [(place, name, share) for place, (name, share) in enumerate(face.probabilities.items())]
-    likeliest = sorted(classes, key=lambda each: -each[2])[:_BARS]
-    return sorted(likeliest)
+    """Index, name and probability of the classes with bars, in the model's order."""
+    classes = [(index, name, share) for index, (name, share) in enumerate(face.probabilities.items())]
+    return sorted(sorted(classes, key=lambda each: -each[2])[:_BARS])
 
 
 def _panel_size(face: Face, size: int) -> tuple[float, float]:
@@ -196,12 +141,11 @@ def _panel_size(face: Face, size: int) -> tuple[float, float]:
 
 def _colour(face: Face, name: str) -> Colour:
     """The colour of a class of the model that answered."""
-    place = list(face.probabilities).index(name)
-    red, green, blue = bytes.fromhex(class_colour(place)[1:])
+    red, green, blue = bytes.fromhex(class_colour(list(face.probabilities).index(name))[1:])
     return red, green, blue
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: _Area, face: Face, line: int) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, box: Corners, face: Face, line: int) -> None:
     """A line in the class's colour between black and white ones, seen on every ground; dashed if uncertain."""
     colour = _colour(face, face.emotion)
     edges = (box.left, box.top, box.right - 1, box.bottom - 1)
@@ -250,7 +194,7 @@ def _ink(ground: Colour) -> Colour:
     return _BLACK if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else _WHITE
 
 
-def _draw_panel(draw: ImageDraw.ImageDraw, panel: _Area, face: Face) -> None:
+def _draw_panel(draw: ImageDraw.ImageDraw, panel: Corners, face: Face) -> None:
     """A row a class: its name and a bar as long as its probability; the answer's name is the brightest."""
     shown = _shown(face)
     row = panel.height / (len(shown) + 0.5)

@@ -7,16 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien import atomic
-from mien.csv_files import csv_text
 from mien.errors import DataError, UsageError
 from mien.pictures import is_picture
 from mien.predict.annotate import annotate
-from mien.predict.prediction import Face, Prediction
-from mien.predict.sources import files_of, read_file
-from mien.predict.video.footage import CAMERA, is_video
+from mien.predict.prediction import Face, Prediction, percent
+from mien.predict.sources import CAMERA, files_of, is_video, read_file
 from mien.predict.video.recording import COPY
 
-_COLUMNS = ("source", "x", "y", "width", "height", "emotion", "confidence", "uncertain")
 _WRITTEN = (".jpg", ".jpeg", ".png", ".webp")  # kept; annotated pictures of other kinds become .png
 _WIDEST = 60  # letters of a name
 _BAR = 20  # letters
@@ -111,17 +108,6 @@ def _shrunk(face: Face, scale: int) -> Face:
     return Face((x, y, width, height), points, face.emotion, face.confidence, face.probabilities, face.uncertain)
 
 
-def faces_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> str:
-    """A line a face; columns named after the classes hold their probabilities."""
-    rows = []
-    for prediction in predictions:
-        for face in prediction.faces:
-            shares = (f"{share:.4f}" for share in face.probabilities.values())
-            answer = (face.emotion, f"{face.confidence:.4f}", str(face.uncertain).lower())
-            rows.append([prediction.source, *face.box, *answer, *shares])
-    return csv_text([*_COLUMNS, *classes], rows)
-
-
 def name_width(photos: Sequence[str]) -> int:
     """Letters of the longest name, or what a line has room for."""
     return min(_WIDEST, max((len(photo) for photo in photos), default=0))
@@ -141,5 +127,6 @@ def _face_text(face: Face) -> str:
     others = sorted(face.probabilities.items(), key=lambda item: -item[1])[1 : 1 + _OTHERS]
     beside = ", ".join(f"{name} {share:.0%}" for name, share in others)
     doubt = "  (uncertain)" if face.uncertain else ""
-    place = f"{width}x{height} at {x},{y}"
-    return f"{place:>22}  {face.emotion:<9} {face.confidence:>4.0%} {bar:<{_BAR}}  {beside}{doubt}"
+    box = f"{width}x{height} at {x},{y}"
+    confidence = percent(face.confidence).replace(" ", "")
+    return f"{box:>22}  {face.emotion:<9} {confidence:>4} {bar:<{_BAR}}  {beside}{doubt}"

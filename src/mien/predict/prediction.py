@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-Box = tuple[int, int, int, int]
+from mien.boxes import Box
+
 Point = tuple[float, float]
 
 
@@ -58,3 +59,12 @@ class Prediction:
             "faces": [face.to_dict() for face in self.faces],
             **({"error": self.error} if self.error else {}),
         }
+
+
+def percent(share: float) -> str:
+    """A probability in words; only what is certain is 100 %.
+
+    >>> percent(0.931), percent(0.9995)
+    ('93 %', '>99 %')
+    """
+    return ">99 %" if 0.995 <= share < 1 else f"{share * 100:.0f} %"

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from mien.boxes import Box
 from mien.errors import DataError, UsageError
 from mien.models.files import read_model
-from mien.models.model import Prior, predict_proba
+from mien.models.model import Model, Prior, predict_proba
 from mien.pictures import Picture
-from mien.predict.faces import DetectedFace, cut_out, find_faces
-from mien.predict.prediction import Box, Face, Point, Prediction
+from mien.predict.detector import find_faces
+from mien.predict.faces import cut_out
+from mien.predict.prediction import Face, Point, Prediction
 from mien.predict.sources import Item, Source, items, take_array
+from mien.predict.yunet import DetectedFace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,20 +52,23 @@ class _Seen:
 class Predictor:
     """Finds the faces in pictures and names the expression on each.
 
-    model: "base", "tiny" or "base-fer2013", which come with Mien, or the path of a model file or run folder.
+    model: "base", "tiny" or "base-fer2013", which come with Mien, the path of a model file or run folder, or a model.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face below it keeps its likeliest expression and is marked uncertain.
+    tta: flip test-time augmentation, the mean answer for the face and its mirror image, at twice the time.
 
     May be shared between threads. Raises UsageError or ModelError for what cannot be used.
     """
 
     def __init__(
         self,
-        model: str | Path = "base",
+        model: str | Path | Model = "base",
         prior: Prior = "natural",
         crop: Crop = "detect",
         min_confidence: float = 0.0,
+        *,
+        tta: bool = False,
     ) -> None:
         if prior not in get_args(Prior):
             raise UsageError(f"prior '{prior}': use {' or '.join(get_args(Prior))}")
@@ -70,9 +76,10 @@ class Predictor:
             raise UsageError(f"crop '{crop}': use {' or '.join(get_args(Crop))}")
         if not 0 <= min_confidence <= 1:
             raise UsageError(f"min_confidence {min_confidence:g}: a probability lies between 0 and 1")
-        self._model = read_model(model)
+        self._model = model if isinstance(model, Model) else read_model(model)
         self._prior: Prior = prior
         self._crop = crop
+        self._tta = tta
         self.min_confidence = min_confidence
         self._probabilities([])  # a model that cannot answer so is refused now
 
@@ -143,7 +150,11 @@ class Predictor:
     def _probabilities(self, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Class probabilities, float32 [N, K], of gray squares."""
         size = self._model.preprocess.size
-        return predict_proba(self._model, np.array(squares, np.uint8).reshape(-1, size, size), prior=self._prior)
+        faces = np.array(squares, np.uint8).reshape(-1, size, size)
+        answers = predict_proba(self._model, faces, prior=self._prior)
+        return (
+            (answers + predict_proba(self._model, faces[:, :, ::-1], prior=self._prior)) / 2 if self._tta else answers
+        )
 
     def _face(self, cut: _Cut, answer: NDArray[np.float32]) -> Face:
         probabilities = dict(zip(self.classes, answer.tolist(), strict=True))

@@ -19,6 +19,11 @@ from mien.pictures import Picture, is_picture, read_picture, take_picture
 
 Source = str | Path | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
 
+CAMERA = "camera:"
+_VIDEOS = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
+    ".wmv",
+}  # fmt: skip
 _KINDS = "a path, bytes, an open file, a PIL image, an array uint8 [H, W] or [H, W, 3], or a list of these"
 
 
@@ -47,6 +52,11 @@ def files_of(path: str | Path, wanted: Callable[[str], bool] = is_picture) -> li
     if not files:
         raise DataError(f"{path}: holds no pictures")
     return files
+
+
+def is_video(source: str) -> bool:
+    """Whether `source` names a camera (`camera:0`) or, by its suffix, a video."""
+    return source.startswith(CAMERA) or Path(source).suffix.lower() in _VIDEOS
 
 
 def take_array(array: np.ndarray, name: str) -> Picture:

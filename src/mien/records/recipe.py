@@ -33,13 +33,15 @@ class Recipe:
 
     balance: class weights n / (K n_k) ("weights"), their square roots scaled to mean 1 over the faces ("sqrt"),
     or none. optimizer: "adam", or "sgd" (Nesterov, momentum 0.9).
+    network: its name, or "" for that of the model whose weights training begins with.
     l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
     schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
     "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
     adjust: how much of ln(frequency of the class) the loss adds to the logits, so that the answers owe the less to it
-    (logit adjustment, arXiv:2007.07314). average: decay a step of the running mean of the weights, 0 for none; the
-    mean is what is validated and kept. keep: the model of the "lowest" validation loss, or that of the "last" epoch:
-    then nothing is chosen, and the validation figures are no luckier than the model.
+    (logit adjustment, arXiv:2007.07314). ema: decay an update of the EMA of the weights, 0 for none; the EMA is what
+    is validated and kept. freeze: how many of the first blocks of convolutions stay as they begin. keep: the model of
+    the "lowest" validation loss, or that of the "last" epoch: then nothing is chosen, and the validation figures are no
+    luckier than the model.
     """
 
     name: str
@@ -53,7 +55,8 @@ class Recipe:
     schedule: Literal["plateau", "onecycle"] = "plateau"
     smoothing: float = 0.0
     adjust: float = 0.0
-    average: float = 0.0
+    ema: float = 0.0
+    freeze: int = 0
     keep: Keep = "lowest"
     augment: Augment = field(default_factory=Augment)
 
@@ -63,4 +66,6 @@ def restore_recipe(fields: Mapping[str, Any]) -> Recipe:
     augment: dict[str, Any] = dict(fields["augment"])
     augment["brightness"] = tuple(augment["brightness"])
     settings: dict[str, Any] = {**fields, "augment": Augment(**augment)}
+    if "average" in settings:  # as it was called before version 0.2
+        settings["ema"] = settings.pop("average")
     return Recipe(**settings)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien.audit.findings import UNDIVIDED, Audit, facts
+from mien.audit.findings import Audit, facts
 from mien.audit.near import LEAST_LIKENESS, MOST_BITS, Near
+from mien.data.dataset import WHOLE
 from mien.data.drop import DROP
 from mien.folders import left_in, read_json, readable
 from mien.report.tables import Table, percent
@@ -145,7 +146,7 @@ def _gallery(fields: Mapping[str, Any] | None) -> Gallery | None:
 
 
 def _divided(counts: Mapping[str, Any]) -> bool:
-    return set(counts["images"]) != {UNDIVIDED}
+    return set(counts["images"]) != {WHOLE}
 
 
 def _copy_facts(counts: Mapping[str, Any]) -> dict[str, str]:
@@ -218,8 +219,8 @@ def _suspect_tiles(seen: Audit, suspects: Sequence[Suspect]) -> Gallery:
     """A tile a suspect, the most suspicious first."""
     classes, tiles = seen.faces.classes, []
     for suspect in suspects[:_SUSPECTS]:
-        lines = f"given {classes[seen.faces.labels[suspect.place]]}", f"→ {classes[suspect.suggested]}?"
-        tiles.append(Tile((_picture(seen, suspect.place),), lines, _names(seen, (suspect.place,))))
+        lines = f"given {classes[seen.faces.labels[suspect.index]]}", f"→ {classes[suspect.suggested]}?"
+        tiles.append(Tile((_picture(seen, suspect.index),), lines, _names(seen, (suspect.index,))))
     return Gallery(tuple(tiles), len(suspects))
 
 
@@ -230,7 +231,7 @@ def _names(seen: Audit, places: Iterable[int]) -> str:
 def _where(seen: Audit, i: int) -> str:
     """Label and part of an image."""
     label, part = seen.faces.classes[seen.faces.labels[i]], seen.parts[i]
-    return label if part == UNDIVIDED else f"{label} ({part})"
+    return label if part == WHOLE else f"{label} ({part})"
 
 
 def _spread(count: int) -> slice:

@@ -41,7 +41,8 @@ _RECIPE_NAMES = {
     "l2": "L2 penalty",
     "smoothing": "label smoothing",
     "adjust": "share of ln(frequency of the class) in the loss alone",
-    "average": "running mean of the weights, decay",
+    "ema": "EMA of the weights, decay",
+    "freeze": "blocks of convolutions that stay as they begin",
     "keep": "epoch that is kept",
     "augment": "augmentation",
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mien.evaluate.evaluation import Evaluation
     from mien.records.evaluation import Scores
     from mien.report.tables import Table
-    from mien.train.trainer import Epoch, TrainResult
+    from mien.train.trainer import TrainResult
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -91,15 +91,6 @@ def audit_text(facts: dict[str, Any], data: str) -> str:
 def _in_train(what: str, numbers: dict[str, int], images: dict[str, int]) -> list[str]:
     shares = [f"{number:,} {part} images ({percent(number / images[part])})" for part, number in numbers.items()]
     return [f"{what}: {', '.join(shares)}"] if shares else []
-
-
-def epoch_text(epoch: Epoch, epochs: int, *, saved: bool = False) -> str:
-    """One line an epoch; `saved` marks one whose model was."""
-    return (
-        f"epoch {epoch.epoch:>2}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}  "
-        f"val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}  rate {epoch.lr:.2g}  "
-        f"{epoch.images_per_second:,.0f} images/s{'  * saved' if saved else ''}"
-    )
 
 
 def training_text(result: TrainResult, files: Sequence[Path]) -> str:

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from mien.records.recipe import Recipe
+from mien.train.progress import Listener
 from mien.train.recipes import find_recipe
 
 if TYPE_CHECKING:
-    from mien.train.trainer import Listener, TrainResult, train
+    from mien.train.trainer import TrainResult, train
 
 __all__ = ["Listener", "Recipe", "TrainResult", "find_recipe", "train"]
 

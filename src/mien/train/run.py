@@ -35,9 +35,10 @@ from mien.models.networks import parameters, pick_device, torch_network
 from mien.records.recipe import Recipe, restore_recipe
 from mien.records.run import CONFIG, HISTORY, Epoch, given_models, how_ended, read_config
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from mien.train.progress import Listener
 from mien.train.state import State
 from mien.train.teachers import check_models
-from mien.train.trainer import Listener, TrainResult, has_bfloat16, train, with_notes
+from mien.train.trainer import TrainResult, has_bfloat16, train, with_notes
 
 _PATHS = ("save_as", "votes", "init")  # fields of RunConfig
 
@@ -161,7 +162,7 @@ def _go(
             _write_results(state.model if state.kept is state.last else None, state.history, out)
         listener.on_epoch(state)
 
-    listening = replace(listener, on_epoch=save)
+    listening = Listener(listener.on_step, save, listener.on_remark)
     # A run that goes on has its weights in its state, and needs no longer what they began with.
     teachers, init = _models(start if state is None else replace(start, init=None), config)
     result = train(start.recipe, *_faces(start), start.seed, config["device"], listening, state, teachers, init)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mien.records.recipe import Recipe
 
@@ -62,19 +63,30 @@ class Plateau:
 
 
 class OneCycle:
-    """Rises for the first quarter of all updates, falls to zero by cosine, never ends early (arXiv:1708.07120)."""
+    """Rises for the first quarter of all updates, falls to next to zero by cosine, never ends early (arXiv:1708.07120).
+
+    The same rates as torch's `OneCycleLR`, which divides by zero where there are three updates in all.
+    """
 
     def __init__(self, optimizer: Optimizer, peak: float, steps: int) -> None:
-        self.cycle = OneCycleLR(
-            optimizer, peak, total_steps=max(steps, 2) + 1, pct_start=0.25, cycle_momentum=False, final_div_factor=1e3
-        )
-        self.started = False
+        self.optimizer, self.peak = optimizer, peak
+        self.last = max(steps, 2)
+        self.top = 0.25 * (self.last + 1) - 1
+        self.step = 0
 
     def start_step(self) -> None:
         """Set the rate for the coming update."""
-        if self.started:
-            self.cycle.step()
-        self.started = True
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        self.step += 1
+
+    def rate(self, step: int) -> float:
+        """The rate of an update, counted from 0."""
+        first, last = self.peak / 25, self.peak / 25 / 1e3
+        if 0 < self.top >= step:
+            return _cosine(first, self.peak, step / self.top)
+        top = max(self.top, 0)  # with three updates or fewer there is no rise
+        return _cosine(self.peak, last, (step - top) / (self.last - top))
 
     def end_epoch(self, val_loss: float) -> bool:
         """Never ends early."""
@@ -82,12 +94,16 @@ class OneCycle:
 
     def state(self) -> dict[str, Any]:
         """Where the cycle stands."""
-        return {"cycle": self.cycle.state_dict(), "started": self.started}
+        return {"step": self.step}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take it up again."""
-        self.cycle.load_state_dict(state["cycle"])
-        self.started = state["started"]
+        self.step = state["step"]
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    """From start to end along half a cosine."""
+    return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
 
 
 def make_schedule(recipe: Recipe, optimizer: Optimizer, steps_an_epoch: int) -> Schedule:

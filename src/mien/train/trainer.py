@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,40 +19,29 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mien.data.dataset import Dataset
-from mien.errors import TrainingError, UsageError
+from mien.errors import DataError, TrainingError, UsageError
 from mien.models.model import Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
 from mien.records.recipe import Recipe
 from mien.records.run import Epoch, kept_epoch
 from mien.train.augment import augmented
-from mien.train.ema import WeightAverage
-from mien.train.losses import adjusted_prior, as_shares, class_frequency, class_weights
+from mien.train.ema import WeightEMA
+from mien.train.initial import freeze, initial_network, train_mode
+from mien.train.losses import adjusted_prior, as_shares, class_frequency, class_weights, log_prior
+from mien.train.progress import Listener, Progress, ProgressBar
 from mien.train.schedule import make_schedule
 from mien.train.state import State, copies, named, optimizer_tensors, restore_optimizer
-from mien.train.teachers import Teacher, begin, check_models
+from mien.train.teachers import Teacher, check_models
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
-_SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
-_TRIED = 200  # ... if it has had that many updates to begin learning
-_LOOKED_AT = 256  # validation faces that tell whether it has
-_RAREST = 1e-6  # how frequent a class without faces is taken to be: a logarithm needs something
 _COLLAPSED = "collapsed"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a running epoch stands: faces seen and to see, mean loss and accuracy so far."""
-
-    epoch: int
-    epochs: int
-    seen: int
-    faces: int
-    loss: float
-    accuracy: float
+_SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
+_COLLAPSE_AFTER = 200  # ... if it has had that many updates to begin learning
+_SAMPLE = 256  # validation faces that tell whether it has, and training faces for the statistics of batch norms
 
 
 @dataclass(frozen=True)
@@ -66,15 +55,6 @@ class TrainResult:
     history: tuple[Epoch, ...]
     kept: Epoch
     ended: str
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who wants to hear: of steps (a few a second), of each epoch's end, of what deserves a remark."""
-
-    on_step: Callable[[Progress], None] = lambda progress: None
-    on_epoch: Callable[[State], None] = lambda state: None
-    on_remark: Callable[[str], None] = lambda text: None
 
 
 def train(
@@ -91,22 +71,30 @@ def train(
     """Train a network by `recipe` and return the model that the recipe keeps.
 
     Faces with shares of votes are learned by these. The `teachers` are asked about every face as the network sees
-    it, varied alike, and half of what the network learns is the mean of their answers (arXiv:1503.02531,
+    it, augmented alike, and half of what the network learns is the mean of their probabilities (arXiv:1503.02531,
     arXiv:2106.05237), each at its temperature and as if expressions had been as frequent for it as they are here.
     `init` is a model whose weights the network begins with, except for the last layer where it names other classes.
-    Losses and accuracies are of the network at work, in bfloat16 where the device multiplies it.
+    Losses and accuracies are of the network in train mode, in bfloat16 where the device multiplies it. Progress is
+    shown on stderr where that is a terminal; a `listener` replaces that.
 
-    With `start`, a state that the same call once told its listener, training goes on from there and ends as it
+    With `start`, a state that the same call once gave its listener, training goes on from there and ends as it
     would have ended then (on a CPU to the bit). Ctrl-C ends training after the first epoch with the model kept so far.
     Raises TrainingError where the network gives the same answer for every face or the loss is no number, UsageError for
-    an unknown device or network, ModelError where a teacher cannot teach these classes, or `init` is another network
-    than the recipe's.
+    an unknown device or network, DataError where a part has no faces, ModelError where a teacher names other classes,
+    or `init` is another network than the recipe's.
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
-    check_models(recipe.network, train.classes, teachers, init)
-    run = _Run(recipe, train, val, seed, pick_device(device), listener or Listener(), teachers, init)
-    return run.go(start)
+    for name, part in (("training", train), ("validation", val)):
+        if not len(part):
+            raise DataError(f"there are no {name} faces; give data with some")
+    if start is None:
+        check_models(recipe.network, train.classes, teachers, init)
+    origin = start.model if start else init
+    if not recipe.network and origin:
+        recipe = replace(recipe, network=origin.architecture)
+    listener = listener or ProgressBar(recipe.epochs, len(train))
+    return _Run(recipe, train, val, seed, pick_device(device), listener, teachers, init).go(start)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -118,9 +106,9 @@ def has_bfloat16(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class _Resident:
-    """Faces uint8 [N, 1, S, S], labels int64 [N], and what to answer, on the device.
+    """Faces uint8 [N, 1, S, S], labels int64 [N], and targets, on the device.
 
-    targets: the shares of votes, float32 [N, K], where people voted; else the labels.
+    targets: the shares of votes, float32 [N, K], where annotators voted; else the labels.
     """
 
     faces: Tensor
@@ -145,21 +133,21 @@ class _Run:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
         self.classes = train.classes
-        self.network = begin(recipe.network, train.classes, init).to(device)
+        self.train, self.val = _resident(train, device), _resident(val, device)
+        self.network = initial_network(recipe.network, train.classes, init, _sample(train)).to(device)
+        freeze(self.network, recipe.freeze)
         if device.type == "cpu":
             fuse(self.network)
-        self.average = WeightAverage(self.network, recipe.average) if recipe.average else None
+        self.ema = WeightEMA(self.network, recipe.ema) if recipe.ema else None
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
-        self.train, self.val = _resident(train, device), _resident(val, device)
         weights = class_weights(train.counts(), recipe.balance)
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
         frequency = class_frequency(train, weights)
-        self.prior = adjusted_prior(frequency, 1 - recipe.adjust)
+        self.prior = adjusted_prior(frequency, recipe.adjust)
+        self.log_prior = torch.from_numpy(log_prior(frequency, recipe.adjust)).to(device)
         self.teachers = [Teacher.of(model, frequency, device) for model in teachers]
-        granted = recipe.adjust * np.log(np.maximum(frequency, _RAREST))
-        self.granted = torch.from_numpy(granted).float().to(device)
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -197,24 +185,24 @@ class _Run:
     def _end(self, epoch: Epoch) -> str:
         """Why training ends with this epoch, "" if it goes on."""
         enough = self.schedule.end_epoch(epoch.val_loss)
-        if epoch.epoch * self.steps >= _TRIED and self._collapsed():
+        if epoch.epoch * self.steps >= _COLLAPSE_AFTER and self._collapsed():
             return _COLLAPSED
         if enough:
             return "stopped early"
         return "finished" if epoch.epoch >= self.recipe.epochs else ""
 
     def _tensors(self) -> dict[str, Tensor]:
-        average = {} if self.average is None else self.average.network.state_dict()
+        ema = {} if self.ema is None else self.ema.network.state_dict()
         return {
             **copies("network", self.network.state_dict()),
-            **copies("average", average),
+            **copies("ema", ema),
             **copies("optimizer", optimizer_tensors(self.optimizer)),
         }
 
     def _restore(self, state: State) -> None:
         self.network.load_state_dict(named("network", state.tensors))
-        if self.average is not None:
-            self.average.restore(named("average", state.tensors))
+        if self.ema is not None:
+            self.ema.restore(named("ema", state.tensors), updates=self.steps * len(state.history))
         restore_optimizer(self.optimizer, named("optimizer", state.tensors), state.settings)
         self.schedule.restore(state.schedule)
 
@@ -229,18 +217,18 @@ class _Run:
 
     def _train_epoch(self, number: int) -> tuple[float, float]:
         """One pass over the faces; mean loss and accuracy, as trained on (augmented, with dropout)."""
-        self.network.train()
+        train_mode(self.network)
         order, generator = self._draws(number)
         total = torch.zeros(2, device=self.device)
-        seen, told = 0, time.perf_counter()
+        seen, reported = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
             faces = augmented(self.train.faces[batch].float() / 255, self.recipe.augment, generator)
             total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
             seen += len(batch)
-            if time.perf_counter() - told > _REPORT_EVERY:
-                self._tell(number, seen, total)
-                told = time.perf_counter()
-        self._tell(number, seen, total)
+            if time.perf_counter() - reported > _REPORT_EVERY:
+                self._report(number, seen, total)
+                reported = time.perf_counter()
+        self._report(number, seen, total)
         loss, accuracy = (total / seen).tolist()
         return loss, accuracy
 
@@ -248,41 +236,42 @@ class _Run:
         """One update; returns [sum of losses, number of right answers]."""
         self.schedule.start_step()
         if self.teachers:
-            targets = self._taught(faces, targets)
+            targets = self._distillation_targets(faces, targets)
         with self._precision():
             logits = self.network(faces).float()
-        # What the loss adds for the frequency of the classes, the answers need not hold.
-        losses = cross_entropy(logits + self.granted, targets, reduction="none", label_smoothing=self.recipe.smoothing)
+        # What the loss adds for the frequency of the classes, the logits need not hold.
+        smoothing = self.recipe.smoothing
+        losses = cross_entropy(logits + self.log_prior, targets, reduction="none", label_smoothing=smoothing)
         losses = losses * self.weights[labels]
         self.optimizer.zero_grad()
         losses.mean().backward()
         self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
+        if self.ema is not None:
+            self.ema.update()
         return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
 
-    def _taught(self, faces: Tensor, targets: Tensor) -> Tensor:
-        """What to answer, float32 [B, K]: half as the data say, half as the teachers do."""
+    def _distillation_targets(self, faces: Tensor, targets: Tensor) -> Tensor:
+        """Targets float32 [B, K]: half as the data say, half the mean of the teacher probabilities."""
         with torch.no_grad(), self._precision():
-            answers = torch.stack([teacher(faces) for teacher in self.teachers]).mean(0)
-        return (as_shares(targets, len(self.classes)) + answers) / 2
+            probabilities = torch.stack([teacher(faces) for teacher in self.teachers]).mean(0)
+        return (as_shares(targets, len(self.classes)) + probabilities) / 2
 
     def _validate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation faces."""
-        network = self._kept().eval()
+        network = self._validated().eval()
         with torch.inference_mode(), self._precision():
             logits = torch.cat([network(batch.float() / 255).float() for batch in self.val.faces.split(256)])
         loss = cross_entropy(logits, self.val.targets).item()
         return loss, (logits.argmax(1) == self.val.labels).float().mean().item()
 
     def _collapsed(self) -> bool:
-        """Whether every face gets the same answer; a running mean may say so for a while when its network does not."""
-        return all(_same_for_all(self._sample(network)) for network in (self._kept(), self.network))
+        """Whether every face gets the same answer; an EMA may say so for a while when its network does not."""
+        return all(_same_for_all(self._probe(network)) for network in (self._validated(), self.network))
 
-    def _sample(self, network: nn.Module) -> Tensor:
+    def _probe(self, network: nn.Module) -> Tensor:
         """A network's probabilities for some validation faces from all over, in float32: bfloat16's steps would look
         like differences."""
-        faces = self.val.faces[:: -(-len(self.val.faces) // _LOOKED_AT)]
+        faces = self.val.faces[:: -(-len(self.val.faces) // _SAMPLE)]
         with torch.inference_mode():
             return network.eval()(faces.float() / 255).softmax(1)
 
@@ -296,21 +285,22 @@ class _Run:
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
 
-    def _kept(self) -> nn.Module:
-        return self.network if self.average is None else self.average.network
+    def _validated(self) -> nn.Module:
+        """The network that is validated and kept: the EMA, where the recipe has one."""
+        return self.network if self.ema is None else self.ema.network
 
     def _snapshot(self) -> Model:
         network = build(self.recipe.network, len(self.classes))
-        network.load_state_dict(self._kept().state_dict())
+        network.load_state_dict(self._validated().state_dict())
         notes = {"recipe": self.recipe.name, "seed": str(self.seed)}
         return Model(network.eval(), self.recipe.network, self.classes, Preprocess(), notes, prior=self.prior)
 
-    def _tell(self, epoch: int, seen: int, total: Tensor) -> None:
+    def _report(self, epoch: int, seen: int, total: Tensor) -> None:
         loss, accuracy = (total / seen).tolist()
         self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.train.labels), loss, accuracy))
 
     def _collapse(self, epoch: Epoch) -> str:
-        answer = self.classes[int(self._sample(self._kept())[0].argmax())]
+        answer = self.classes[int(self._probe(self._validated())[0].argmax())]
         return (
             f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
             f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
@@ -326,6 +316,11 @@ def with_notes(model: Model, **notes: str) -> Model:
     return replace(model, notes={**model.notes, **notes})
 
 
+def _sample(data: Dataset) -> Tensor:
+    """Some of the faces from all over, float32 [N, 1, S, S] in [0, 1]."""
+    return torch.from_numpy(data.images[:: -(-len(data) // _SAMPLE)])[:, None].float() / 255
+
+
 def _resident(data: Dataset, device: torch.device) -> _Resident:
     faces = torch.from_numpy(np.ascontiguousarray(data.images))[:, None].to(device)
     labels = torch.from_numpy(data.labels).to(device)
@@ -334,8 +329,8 @@ def _resident(data: Dataset, device: torch.device) -> _Resident:
 
 def _optimizer(network: nn.Module, recipe: Recipe, *, fused: bool) -> torch.optim.Optimizer:
     """Adam or SGD; kernels are decayed by 2 * l2, which is the gradient of `l2 * sum(w^2)`."""
-    kernels = [weight for weight in network.parameters() if weight.ndim > 1]
-    others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    kernels, others = [w for w in trained if w.ndim > 1], [w for w in trained if w.ndim <= 1]
     groups = [{"params": kernels, "weight_decay": 2 * recipe.l2}, {"params": others, "weight_decay": 0.0}]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.rate, momentum=0.9, nesterov=True, fused=fused)

@@ -15,41 +15,48 @@ onnxruntime.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.errors import ModelError, UsageError
 from mien.models.formats import onnx_graph
 from mien.models.model import Model, check_numbers, parse_header
+from mien.models.onnx_runtime import InferenceSession, open_session
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which would leave a device id in the user's cache
-try:
-    import onnxruntime
-except ImportError:
-    raise UsageError(".onnx models need onnxruntime: pip install onnxruntime") from None
+    from mien.models.networks import Network
 
-_ERRORS_ONLY = 3
 _CALIBRATION_FACES = 512
 
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """A network that onnxruntime runs, on the CPU."""
+    """A network that onnxruntime runs, on the CPU; precision and arrays are those of its file."""
 
-    session: onnxruntime.InferenceSession
+    session: InferenceSession
+    architecture: str
+    precision: str
+    arrays: list[NDArray[Any]]
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48]."""
         if device not in ("auto", "cpu"):
             raise UsageError(f"--device {device}: an .onnx model runs on the CPU; use the .safetensors file")
         return np.asarray(self.session.run(["logits"], {"faces": faces})[0])
+
+    def to_torch(self) -> Network:
+        """The same weights in float32 as a torch network, each batch norm the identity."""
+        from mien.models.formats.quantise import dequantized
+        from mien.models.networks import build, load_folded
+
+        network = build(self.architecture, len(self.arrays[-1]))
+        load_folded(network, self.arrays if self.precision == "float32" else dequantized(self.arrays))
+        return network.eval()
 
 
 def read(path: Path) -> Model:
@@ -66,14 +73,18 @@ def read(path: Path) -> Model:
         check_numbers(array, f"weight {number}")
         if "scale" in slot.role and not (array > 0).all():
             raise ModelError(f"'weight {number}' holds scales that are not above zero; export it again")
-    return Model(OnnxNetwork(_session(data)), **fields)
+    return Model(OnnxNetwork(open_session(data), fields["architecture"], precision, arrays), **fields)
 
 
 def write(model: Model, path: Path) -> None:
-    """Write `model` to an `.onnx` file."""
-    from mien.models.networks import folded, torch_network
+    """Write `model` to an `.onnx` file; one that came from such a file keeps its precision."""
+    if isinstance(model.network, OnnxNetwork):
+        precision, arrays = model.network.precision, model.network.arrays
+    else:
+        from mien.models.networks import folded, torch_network
 
-    path.write_bytes(onnx_graph.encode(json.dumps(model.header()), "float32", folded(torch_network(model))))
+        precision, arrays = "float32", folded(torch_network(model))
+    path.write_bytes(onnx_graph.encode(json.dumps(model.header()), precision, arrays))
 
 
 def write_int8(model: Model, path: Path, faces: NDArray[np.uint8]) -> None:
@@ -84,16 +95,3 @@ def write_int8(model: Model, path: Path, faces: NDArray[np.uint8]) -> None:
     chosen = np.random.default_rng(0).permutation(len(faces))[:_CALIBRATION_FACES]
     arrays = quantized(torch_network(model), model.preprocess.scale(faces[chosen]))
     path.write_bytes(onnx_graph.encode(json.dumps(model.header()), "int8", arrays))
-
-
-def _session(data: bytes) -> onnxruntime.InferenceSession:
-    """The session of a sound file, with as many threads as OMP_NUM_THREADS says, which torch heeds as well.
-
-    Between faces the threads sleep: spinning, as they would, they take the cores from torch where a model teaches.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: one a core
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

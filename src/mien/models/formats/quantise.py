@@ -14,9 +14,11 @@ from torch.nn.functional import pixel_unshuffle, unfold
 
 from mien.errors import ModelError
 from mien.models.model import check_numbers
-from mien.models.networks import Network, folded
+from mien.models.networks import Network, eval_copy, folded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -32,12 +34,13 @@ _BINS = 4096
 class Layer(NamedTuple):
     """A layer and its ReLU in float32, and what they meet on some faces.
 
-    weight [out, in]; bias [out]; seen [in]: the mean of what each weight is multiplied with; range: of the results.
+    weight [out, in]; bias [out]; mean_input [in]: the mean of what each weight is multiplied with; range: of the
+    results.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-    seen: NDArray[np.float32]
+    mean_input: NDArray[np.float32]
     range: float
 
 
@@ -49,6 +52,7 @@ def quantized(network: Network, faces: NDArray[np.float32]) -> list[NDArray[Any]
     """
     if not len(faces):
         raise ModelError("int8 takes its ranges from training faces, but there are none; give --data with some")
+    network = eval_copy(network, torch.device("cpu"))
     weights = folded(network)
     for number, array in enumerate(weights):
         check_numbers(array, f"weight {number}")
@@ -59,6 +63,32 @@ def quantized(network: Network, faces: NDArray[np.float32]) -> list[NDArray[Any]
         scale = max(np.float32(layer.range / _LEVELS), _SMALLEST_SCALE)
         arrays += [weight, scales, np.array(scale), bias]
     return [*arrays, *weights[-2:]]
+
+
+def dequantized(arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """Weights and biases in float32, as `folded` gives them, of arrays such as `quantized` gives.
+
+    >>> conv = [np.full((4, 4, 3, 3), 2, np.int8), np.full(4, 0.5), np.array(0.1), np.full(4, 20, np.int32)]
+    >>> weight, bias, *head = dequantized([np.array(0.01), *conv, np.ones((2, 1)), np.ones(2)])
+    >>> weight.shape, float(weight.max()), round(float(bias[0]), 3)
+    ((1, 1, 3, 3), 1.0, 0.1)
+    """
+    scale, weights = arrays[0], []
+    for weight, scales, following, bias in zip(*(arrays[start:-2:4] for start in range(1, 5)), strict=True):
+        weights += [(weight.T * scales).T, bias * scales * scale]
+        scale = following
+    weights[0], weights[1] = _over_pixels(weights[0]), weights[1][: len(weights[1]) // 4]
+    return [array.astype(np.float32) for array in (*weights, *arrays[-2:])]
+
+
+def _over_pixels(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The convolution [C, 1, 3, 3] over pixels of which `_over_blocks` gave this."""
+    blocks = blocks.reshape(2, 2, -1, 2, 2, 3, 3)
+    weight = np.zeros((blocks.shape[2], 1, 3, 3))
+    for row, column in np.ndindex(3, 3):
+        (block_row, inner_y), (block_column, inner_x) = divmod(row - 1, 2), divmod(column - 1, 2)
+        weight[:, 0, row, column] = blocks[0, 0, :, inner_y, inner_x, block_row + 1, block_column + 1]
+    return weight
 
 
 @torch.inference_mode()
@@ -72,7 +102,7 @@ def _layers(network: Network, weights: list[NDArray[np.float32]], faces: NDArray
     if network.dense:
         inputs.append(torch.relu(network.dense(inputs[-1].flatten(1))))
     return [
-        Layer(weight.reshape(len(weight), -1), bias, _seen(taken, weight), _best_range(given.numpy()))
+        Layer(weight.reshape(len(weight), -1), bias, _mean_input(taken, weight), _best_range(given.numpy()))
         for weight, bias, taken, given in zip(weights[::2], weights[1::2], inputs, inputs[1:], strict=False)
     ]
 
@@ -89,8 +119,8 @@ def _over_blocks(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     return blocks.reshape(4 * len(weight), 4, 3, 3)
 
 
-def _seen(maps: Tensor, weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean over faces and places of what each weight of a layer is multiplied with, float32 [in]."""
+def _mean_input(maps: Tensor, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean over faces and positions of what each weight of a layer is multiplied with, float32 [in]."""
     mean = maps.mean(0, keepdim=True)
     if weight.ndim == 2:
         return mean.flatten().numpy()
@@ -109,7 +139,7 @@ def _quantized_layer(
     scales = np.maximum(np.abs(layer.weight).max(1) / _LARGEST_WEIGHT, np.abs(layer.bias) / (scale * _LARGEST_BIAS))
     scales = np.maximum(scales, _SMALLEST_SCALE)
     weight = np.rint(layer.weight / scales[:, None])
-    bias = layer.bias + (layer.weight - weight * scales[:, None]) @ layer.seen
+    bias = layer.bias + (layer.weight - weight * scales[:, None]) @ layer.mean_input
     return weight.astype(np.int8), scales, np.rint(bias / (scales.astype(np.float64) * scale)).astype(np.int32)
 
 

@@ -11,25 +11,31 @@ from PIL import Image
 
 from mien.predict.annotate import annotate
 from mien.predict.prediction import Prediction
-from mien.predict.video.footage import Footage, Frame
 from mien.predict.video.tracks import Tracked, Tracker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mien.predict.video.footage import Footage, Frame
+
 
 @dataclass(frozen=True)
 class FrameResult:
-    """A frame and the faces last seen; `fresh` if they were looked for in this very frame."""
+    """A frame and the faces last detected; `fresh` if they were detected in this very frame."""
 
     source: str
     frame: Frame
     faces: tuple[Tracked, ...]
     fresh: bool
 
+    @property
+    def prediction(self) -> Prediction:
+        """The same without time and numbers."""
+        return Prediction(self.source, self.frame.number, tuple(tracked.face for tracked in self.faces))
+
     def to_dict(self) -> dict[str, Any]:
         """A prediction as plain values, with the frame's time in seconds and each face's number."""
-        answer = Prediction(self.source, self.frame.number, tuple(tracked.face for tracked in self.faces)).to_dict()
+        answer = self.prediction.to_dict()
         for face, tracked in zip(answer["faces"], self.faces, strict=True):
             face["track"] = tracked.track
         return {"source": self.source, "frame": self.frame.number, "time": round(self.frame.time, 3), **answer}
@@ -62,11 +68,10 @@ def follow(
     for frame in footage:
         fresh = frame.number % every == 0
         if fresh:
-            seen = predictor.frame(frame.image, footage.source, frame.number).faces
-            faces = tracker.follow(seen, frame.time)
+            faces = tracker.follow(predictor.frame(frame.image, footage.source, frame.number).faces, frame.time)
         yield FrameResult(footage.source, frame, faces, fresh)
 
 
-def draw(watched: FrameResult) -> Image.Image:
+def draw(result: FrameResult) -> Image.Image:
     """The frame with its faces drawn in."""
-    return annotate(Image.fromarray(watched.frame.image), [tracked.face for tracked in watched.faces])
+    return annotate(Image.fromarray(result.frame.image), [tracked.face for tracked in result.faces])

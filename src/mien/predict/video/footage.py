@@ -1,8 +1,4 @@
-"""Videos and cameras: frames as a stream, faces followed through them, and videos written with the answers drawn in.
-
-OpenCV, which the face detector brings along, decodes and encodes: one frame is in memory at a time. Its builds carry no
-H.264 encoder, whose free ones are GPL; they do carry libvpx, and VP8 in .webm and VP9 in .mp4 play in every browser.
-"""
+"""Videos and cameras as a stream of frames, one in memory at a time. OpenCV decodes; nothing else imports it."""
 
 from __future__ import annotations
 
@@ -20,22 +16,17 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError, UsageError
+from mien.predict.sources import CAMERA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CAMERA = "camera:"
-_SUFFIXES = {
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
-    ".wmv",
-}  # fmt: skip
-_USUAL_RATE = 30.0  # frames a second, where a header tells none or nonsense
+_USUAL_RATE = 30.0  # frames a second, where a header reports none or nonsense
 _MOST_RATE = 240.0
 _LONGEST_GAP = 60.0  # seconds between two frames; what claims to be more is a damaged time
 _LAST_CAMERA = 99  # OpenCV takes larger numbers for other things
 _WHOLE = 0.9  # of the frames, or the time, that the header promises
-
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its complaints would mix with our one line
+_FFMPEG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 
 
 @dataclass(frozen=True)
@@ -66,7 +57,7 @@ class Capture(Protocol):
 class Footage:
     """The frames of a video or a camera, each decoded when it is asked for.
 
-    rate: frames a second; total: their number as the header tells it, or None.
+    rate: frames a second; total: their number as the header reports it, or None.
     """
 
     def __init__(self, capture: Capture, source: str) -> None:
@@ -94,7 +85,7 @@ class Footage:
         self._capture.release()
 
     def _stamp(self) -> float:
-        """The time of the frame just read, in seconds, as the file or the clock on the wall tells it."""
+        """The time of the frame just read, in seconds, as the file or the clock on the wall reports it."""
         return clock.monotonic() if self.live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def _check_end(self, frames: int, time: float) -> None:
@@ -109,11 +100,6 @@ class Footage:
                 f"{self.source}: ends after {frames:,} of {self.total:,} frames (cut short or damaged); "
                 "what came before is kept"
             )
-
-
-def is_video(source: str) -> bool:
-    """Whether `source` names a camera (`camera:0`) or, by its suffix, a video."""
-    return source.startswith(CAMERA) or Path(source).suffix.lower() in _SUFFIXES
 
 
 @contextmanager
@@ -133,7 +119,7 @@ def _open_camera(source: str) -> cv2.VideoCapture:
     number = source.removeprefix(CAMERA)
     if not number.isdecimal() or int(number) > _LAST_CAMERA:
         raise UsageError(f"{source}: a camera has a number, the first is camera:0")
-    with quiet_stderr():
+    with quiet():
         capture = cv2.VideoCapture(int(number))
     if not capture.isOpened():
         raise UsageError(f"{source}: no such camera, or another program has it; plug it in, or try another number")
@@ -144,7 +130,7 @@ def _open_file(source: str) -> cv2.VideoCapture:
     path = Path(source)
     if not path.is_file():
         raise UsageError(f"{source}: no such file")
-    with quiet_stderr():  # an absolute path is never taken for an address
+    with quiet():  # an absolute path is never taken for an address
         capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DataError(f"{source}: not a readable video (damaged, cut short, or of an unknown format)")
@@ -153,13 +139,17 @@ def _open_file(source: str) -> cv2.VideoCapture:
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Nothing that libraries in C write reaches stderr: what they mean is said in our own errors."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+def quiet() -> Iterator[None]:
+    """OpenCV and FFmpeg do not write to stderr: what they mean is said in our own errors.
+
+    FFmpeg's level is read from the environment, once, when OpenCV first opens a video.
+    """
+    level = cv2.utils.logging.setLogLevel(0)
+    unset = _FFMPEG_LEVEL not in os.environ
+    os.environ.setdefault(_FFMPEG_LEVEL, "-8")
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        cv2.utils.logging.setLogLevel(level)
+        if unset:
+            os.environ.pop(_FFMPEG_LEVEL, None)

@@ -1,18 +1,22 @@
-"""Videos written with the predictions drawn in."""
+"""Videos written with the predictions drawn in.
+
+OpenCV's builds carry no H.264 encoder, whose free ones are GPL; they do carry libvpx, and VP8 in .webm and VP9 in .mp4
+play in every browser.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from mien import atomic
 from mien.errors import UsageError
-from mien.predict.video.footage import CAMERA, quiet_stderr
+from mien.predict.sources import CAMERA
 
 COPY = "-annotated"  # added to the name of what an annotated copy in a folder is made of
 _CODECS = {".webm": "VP80", ".mp4": "vp09"}
@@ -40,10 +44,14 @@ class Recording:
     """A video being written: pictures of one size at a steady rate, whatever the times of those it is given."""
 
     def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
+        import cv2
+
+        from mien.predict.video.footage import quiet
+
         self._rate, self._size, self._written = rate, size, 0
         self._last = np.zeros((size[1], size[0], 3), np.uint8)
         codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
-        with quiet_stderr():
+        with quiet(), _silent_stderr():
             self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, rate, size)
         if not self._writer.isOpened():
             raise UsageError(f"{path}: this OpenCV writes no {path.suffix}; pip install opencv-python-headless")
@@ -63,6 +71,19 @@ class Recording:
     def close(self) -> None:
         """Finish the file."""
         self._writer.release()
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Nothing reaches stderr: OpenCV always writes there, past every level, that a .webm file has no tag for VP8."""
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 @contextmanager

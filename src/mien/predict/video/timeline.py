@@ -1,17 +1,13 @@
-"""What faces showed over the time of a video: as a table that grows by the frame, and as means in steps of time."""
+"""What faces showed over the time of a video: means in steps of time."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien import atomic
+from mien.predict.prediction import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,37 +15,10 @@ if TYPE_CHECKING:
     from mien.predict.video.follow import FrameResult
     from mien.predict.video.tracks import Tracked
 
-_COLUMNS = ("source", "frame", "time", "track", "x", "y", "width", "height", "emotion", "confidence", "uncertain")
 _STEPS = 1024  # however long the video
 _FIRST_STEP = 1 / 32  # seconds
 _NAMED = 3  # expressions of a face, in words
-_MOST_FACES = 32  # that are remembered; of more, those seen least are forgotten, once they are out of sight
-
-
-class Rows:
-    """The table: a line a face and frame looked at; columns named after the classes hold their probabilities."""
-
-    def __init__(self, file: Any, classes: Sequence[str]) -> None:
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow([*_COLUMNS, *classes])
-
-    def add(self, watched: FrameResult) -> None:
-        """Write the faces of one frame."""
-        for tracked in watched.faces:
-            face = tracked.face
-            place = (watched.source, watched.frame.number, f"{watched.frame.time:.3f}", tracked.track, *face.box)
-            shares = (f"{share:.4f}" for share in face.probabilities.values())
-            self._writer.writerow(
-                [*place, face.emotion, f"{face.confidence:.4f}", str(face.uncertain).lower(), *shares]
-            )
-
-
-@contextmanager
-def write_rows(path: Path, classes: Sequence[str]) -> Iterator[Rows]:
-    """A CSV file that takes `path`'s place when the block ends; until then its lines are in a temporary file."""
-    how: Any = {"buffering": 1, "newline": "", "encoding": "utf-8", "errors": "surrogateescape"}  # any file's name
-    with atomic.replacing(path) as temporary, temporary.open("w", **how) as file:
-        yield Rows(file, classes)
+_MOST_FACES = 32  # that are remembered; of more, those with the fewest looks are forgotten, once they are out of sight
 
 
 @dataclass(frozen=True)
@@ -70,15 +39,15 @@ class Timeline:
         self._sums: dict[int, NDArray[np.float64]] = {}  # a track's [steps, looks and K sums]
         self._end = 0.0
 
-    def add(self, watched: FrameResult) -> None:
-        """Take note of one frame's faces."""
-        time = watched.frame.time
+    def add(self, result: FrameResult) -> None:
+        """Add one frame's faces."""
+        time = result.frame.time
         self._end = max(self._end, time)
         while time >= _STEPS * self.step:
             self._double()
-        for tracked in watched.faces:
+        for tracked in result.faces:
             self._note(tracked, int(time / self.step))
-        here = {tracked.track for tracked in watched.faces}
+        here = {tracked.track for tracked in result.faces}
         while len(self._sums) > max(_MOST_FACES, len(here)):
             gone = self._sums.keys() - here
             del self._sums[min(gone, key=lambda track: (self._sums[track][:, 0].sum(), track))]
@@ -115,7 +84,7 @@ def _line(course: Course, timeline: Timeline) -> str:
     start, end = minutes(seen[0] * timeline.step), minutes((seen[-1] + 1) * timeline.step)
     mean = course.looks @ course.means / course.looks.sum()
     likeliest = sorted(zip(mean, timeline.classes, strict=True), reverse=True)[:_NAMED]
-    showed = ", ".join(f"{name} {share * 100:.0f} %" for share, name in likeliest)
+    showed = ", ".join(f"{name} {percent(share)}" for share, name in likeliest)
     return f"face {course.track:<4} {start:>8} to {end:<8} {showed}"
 
 

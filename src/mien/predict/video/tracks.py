@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp
 
-from mien.predict.prediction import Box, Face
+import numpy as np
+
+from mien.boxes import Box, Corners, overlap
+from mien.predict.prediction import Face
 
 _ALIKE = 0.25  # least overlap of grown boxes: a face may move by its own width, or double its area, between two looks
 _PATIENCE = 1.0  # seconds, and ...
@@ -80,23 +83,19 @@ def _between(old: Face, new: Face, share: float) -> Face:
 
 
 def _pairs(new: Sequence[Box], old: Sequence[Box]) -> dict[int, int]:
-    """Which new box is which old one: the most alike first, each at most once."""
-    likeness = [(_likeness(first, second), i, j) for i, first in enumerate(new) for j, second in enumerate(old)]
+    """Which new box is which old one: the most alike first, each at most once.
+
+    Likeness is the overlap of boxes grown to twice their side, so that quick and small faces still meet.
+    """
+    first, second = (np.array([_grown(*box) for box in boxes]).reshape(-1, 4) for boxes in (new, old))
+    likeness = overlap(first[:, None], second[None])
     pairs: dict[int, int] = {}
-    for alike, i, j in sorted(likeness, reverse=True):
-        if alike >= _ALIKE and i not in pairs and j not in pairs.values():
+    candidates = [(likeness[i, j], i, j) for i, j in np.argwhere(likeness >= _ALIKE).tolist()]
+    for _, i, j in sorted(candidates, reverse=True):
+        if i not in pairs and j not in pairs.values():
             pairs[i] = j
     return pairs
 
 
-def _likeness(first: Box, second: Box) -> float:
-    """Intersection over union of two boxes grown to twice their side, so that quick and small faces still meet."""
-    (x1, y1, w1, h1), (x2, y2, w2, h2) = first, second
-    across = _common(x1 - w1 / 2, x1 + 1.5 * w1, x2 - w2 / 2, x2 + 1.5 * w2)
-    down = _common(y1 - h1 / 2, y1 + 1.5 * h1, y2 - h2 / 2, y2 + 1.5 * h2)
-    common = across * down
-    return common / max(4 * (w1 * h1 + w2 * h2) - common, 1e-9)
-
-
-def _common(start: float, end: float, other_start: float, other_end: float) -> float:
-    return max(0.0, min(end, other_end) - max(start, other_start))
+def _grown(left: int, top: int, width: int, height: int) -> Corners:
+    return Corners.of(left - width / 2, top - height / 2, 2 * width, 2 * height)

@@ -2,116 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.errors import DataError, UsageError
 from mien.predict.video.follow import FrameResult, draw
 from mien.predict.video.recording import record, recording_path
-from mien.predict.video.timeline import Timeline, write_rows
-from mien.predict.video.window import Window
+from mien.predict.video.timeline import Timeline
 
-Listener = Callable[[FrameResult], None]
-Stop = (
-    KeyboardInterrupt | DataError | BrokenPipeError
-)  # Ctrl-C; a damaged file, a pulled camera; nobody reads our output
+if TYPE_CHECKING:
+    from mien.predict.table import Table
+    from mien.predict.video.window import Window
+
+# Ctrl-C; a damaged file or an unplugged camera; nobody reads our output
+Stop = KeyboardInterrupt | DataError | BrokenPipeError
 
 
 @dataclass(frozen=True)
 class VideoOutputs:
     """The files to make of a video; None for those not wanted."""
 
-    csv: Path | None = None
     annotated: Path | None = None
     chart: Path | None = None
 
 
-def check_table(path: Path) -> None:
-    """Raise UsageError unless a table may be called `path`: under another suffix may lie what somebody needs."""
-    if path.suffix.lower() != ".csv":
-        raise UsageError(f"{path}: tables are written as .csv; name it so")
-
-
-def wanted_of(source: str, csv: Path | None, annotate: Path | None, picture: Path | None) -> VideoOutputs:
-    """The files to make of `source`; raises UsageError, before any work, for names under which none can be written."""
-    if picture and picture.suffix.lower() != ".png":
-        raise UsageError(f"{picture}: the picture over time is written as .png; name it so")
-    if csv:
-        check_table(csv)
-    return VideoOutputs(csv, annotate and recording_path(annotate, source), picture)
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """What was seen, and what ended it early; None at the proper end."""
+    """What the faces showed, and what ended the video early; None at the proper end."""
 
     timeline: Timeline
     stopped: Stop | None
 
 
+def video_outputs(source: str, annotate: Path | None, chart: Path | None) -> VideoOutputs:
+    """The files to make of `source`; raises UsageError, before any work, for names under which none can be written."""
+    if chart and chart.suffix.lower() != ".png":
+        raise UsageError(f"{chart}: the chart over time is written as .png; name it so")
+    return VideoOutputs(annotate and recording_path(annotate, source), chart)
+
+
 def watch(
     frames: Iterator[FrameResult],
     rate: float,
-    wanted: VideoOutputs,
-    classes: Sequence[str],
-    listener: Listener,
+    annotated: Path | None,
+    listener: Callable[[FrameResult], None],
+    table: Table | None = None,
     window: Window | None = None,
 ) -> Outcome:
     """Take frames until they end, the window is closed, or Ctrl-C; then finish the files.
 
-    rate: of the annotated video, frames a second. classes: those of the model, for the table's head. listener: told of
-    every frame. Raises the DataError of a video without any frame, and then has replaced no file.
+    rate: of the annotated video, frames a second. listener: called with every frame. Raises the DataError of a video
+    without any frame, and then has replaced no file.
     """
     first = next(frames)
-    timeline = Timeline()
-    with ExitStack() as outputs:
-        listeners = [listener, *_listeners(first, rate, wanted, classes, window, timeline, outputs)]
-        stopped = _take(chain([first], frames), listeners, window)
+    timeline, stopped = Timeline(), None
+    with ExitStack() as files:
+        recording = files.enter_context(record(annotated, rate, draw(first).size)) if annotated else None
+        if window:
+            files.callback(window.close)
+        try:
+            for result in chain([first], frames):
+                listener(result)
+                if result.fresh:
+                    timeline.add(result)
+                    if table:
+                        table.add(
+                            result.prediction, f"{result.frame.time:.3f}", [tracked.track for tracked in result.faces]
+                        )
+                if recording or window:
+                    picture = draw(result)
+                    if recording:
+                        recording.add(picture, result.frame.time)
+                    if window:
+                        window.show(picture)
+                        if not window.open:
+                            break
+        except (KeyboardInterrupt, DataError, BrokenPipeError) as reason:
+            stopped = reason
     return Outcome(timeline, stopped)
-
-
-def _listeners(
-    first: FrameResult,
-    rate: float,
-    wanted: VideoOutputs,
-    classes: Sequence[str],
-    window: Window | None,
-    timeline: Timeline,
-    outputs: ExitStack,
-) -> Iterator[Listener]:
-    """What is to be done with each frame; `outputs` finishes it."""
-    yield _fresh(timeline.add)
-    if wanted.csv:
-        yield _fresh(outputs.enter_context(write_rows(wanted.csv, classes)).add)
-    if wanted.annotated:
-        recording = outputs.enter_context(record(wanted.annotated, rate, draw(first).size))
-        yield lambda watched: recording.add(draw(watched), watched.frame.time)
-    if window:
-        outputs.callback(window.close)
-        yield lambda watched: window.show(draw(watched))
-
-
-def _fresh(listener: Listener) -> Listener:
-    """Only told of frames that were looked at."""
-
-    def told(watched: FrameResult) -> None:
-        if watched.fresh:
-            listener(watched)
-
-    return told
-
-
-def _take(frames: Iterator[FrameResult], listeners: list[Listener], window: Window | None) -> Stop | None:
-    """Tell the listeners of frame after frame; returns what ended that early."""
-    try:
-        for watched in frames:
-            for listener in listeners:
-                listener(watched)
-            if window and not window.open:
-                break
-    except (KeyboardInterrupt, DataError, BrokenPipeError) as reason:
-        return reason
-    return None

@@ -1,6 +1,6 @@
 """A live window on the screen, where there is a screen.
 
-Through Tk, which comes with Python: the OpenCV that the face detector brings along has no windows.
+Through Tk, which comes with Python: headless OpenCV has no windows.
 """
 
 from __future__ import annotations

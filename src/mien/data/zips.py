@@ -11,18 +11,14 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from mien.data.containers import MOST_FILES, MOST_IMAGE_BYTES, Reader, leads_out
+from mien.data.containers import MOST_FILES, Reader, check_unique, unacceptable
 from mien.errors import DataError
-from mien.pictures import is_picture
 
-_MOST_MEMBER_BYTES = 1 << 30  # fer2013.csv has 300 MB
 _MOST_BYTES = 32 << 30
 _MOST_CONTENTS_BYTES = 32 << 20  # of the table of contents
 _RECORD = b"PK\1\2"  # starts every record of the table of contents
@@ -32,30 +28,33 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Runt
 
 
 @dataclass(frozen=True)
-class Archive:
+class Zip:
     """The members of a zip archive."""
 
     path: Path
 
-    def names(self) -> list[str]:
-        """Every member's name; raises DataError where the archive is damaged or cannot be trusted."""
+    def names(self) -> tuple[list[str], list[str]]:
+        """See Container."""
         with _Guarded(io.FileIO(self.path)) as file:
             try:
                 members = zipfile.ZipFile(file).infolist()
             except _DAMAGE:
                 raise DataError(
-                    f"{self.path}: not a zip archive (damaged or cut short?); download it again or give a folder"
+                    f"{self.path}: not a zip or tar archive (damaged or cut short?); download it again or give a folder"
                 ) from None
         for member in members:
             if fault := _fault(member):
                 raise DataError(f"{self.path}: {member.filename[:200]!r} {fault}")
-        self._check_together(members)
-        return [member.filename for member in members if not member.is_dir()]
+        total = sum(member.file_size for member in members)
+        if total > _MOST_BYTES:
+            raise DataError(f"{self.path}: would unpack to {total >> 30:,} GB; Mien reads up to {_MOST_BYTES >> 30}")
+        check_unique(self.path, [member.filename for member in members])
+        return [member.filename for member in members if not member.is_dir()], []
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """See Store."""
-        with zipfile.ZipFile(self.path) as archive:
+        with self._opened() as archive:
 
             def read(name: str) -> bytes:
                 try:
@@ -68,22 +67,19 @@ class Archive:
             yield read
 
     @contextmanager
-    def stream(self, name: str) -> Iterator[BinaryIO]:
+    def stream(self, name: str) -> Iterator[io.BufferedReader]:
         """See Container."""
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(name) as member:
+            with self._opened() as archive, archive.open(name) as member:
                 yield io.BufferedReader(member, 1 << 20)  # type: ignore[type-var]
         except _DAMAGE as error:
             raise DataError(f"{self.path}: {name}: damaged ({error}); download the archive again") from None
 
-    def _check_together(self, members: list[zipfile.ZipInfo]) -> None:
-        total = sum(member.file_size for member in members)
-        if total > _MOST_BYTES:
-            raise DataError(f"{self.path}: would unpack to {total >> 30:,} GB; Mien reads up to {_MOST_BYTES >> 30}")
-        numbers = Counter(member.filename for member in members)
-        twice = next((name for name, number in numbers.items() if number > 1), None)
-        if twice is not None:
-            raise DataError(f"{self.path}: {twice!r} occurs twice; pack the archive anew")
+    def _opened(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except _DAMAGE as error:
+            raise DataError(f"{self.path}: cannot be read any more ({error}); download it again") from None
 
 
 class _Guarded(io.BufferedReader):
@@ -107,16 +103,12 @@ def _too_many(file: io.BufferedReader) -> DataError:
 
 def _fault(member: zipfile.ZipInfo) -> str:
     """What makes a member unacceptable, with the remedy; `""` if nothing."""
-    if not member.filename:
-        return "is a name of no letters; pack the archive anew"
-    if leads_out(member.filename):
-        return "leads out of the archive; such an archive is not to be trusted"
+    if fault := unacceptable(member.filename, member.file_size):
+        return fault
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link; pack the file that it leads to"
     if member.flag_bits & _ENCRYPTED:
         return "is encrypted; unpack the archive with its password and give the folder"
     if member.compress_type not in _COMPRESSIONS:
         return f"is compressed by method {member.compress_type}; pack the archive with the usual one (deflate)"
-    if member.file_size > (MOST_IMAGE_BYTES if is_picture(member.filename) else _MOST_MEMBER_BYTES):
-        return f"would unpack to {member.file_size >> 20:,} MB; no data set of faces needs that"
     return ""

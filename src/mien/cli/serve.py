@@ -1,0 +1,89 @@
+"""The command that serves the page and the HTTP API: serve."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from mien.cli.console import say
+from mien.cli.options import Repeated, Switch
+from mien.errors import UsageError
+from mien.extras import require
+
+if TYPE_CHECKING:
+    from mien.serve.engine import Engine
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    model: Repeated[tuple[str, ...]] = (),
+    workers: int | None = None,
+    token: str = "",
+    allow_origin: Repeated[tuple[str, ...]] = (),
+    open: Switch = False,
+) -> None:
+    """Show a page in the browser, and answer programs over HTTP: photos, camera and video, on this machine alone.
+
+    Args:
+        host: address to listen on. Any but this machine's own (127.0.0.1) needs a token.
+        port: port to listen on; if it is taken, the next free one. 0 takes any.
+        model: a model file, run folder or name to answer by; may be repeated, the first one is the default. If not
+            given, all that come with Mien.
+        workers: pictures looked at at the same time; one a core if not given.
+        token: secret that programs send as `Authorization: Bearer TOKEN`; MIEN_TOKEN in the environment says it too.
+        allow_origin: another site's page that may ask, as https://example.org; may be repeated.
+        open: open the page in the browser.
+    """
+    require("mien serve", "fastapi", "fastapi-offline", "prometheus-client", "python-multipart", "uvicorn")
+    os.environ["OMP_NUM_THREADS"] = "1"  # each worker is a thread already
+    from mien.serve.app import create_app
+    from mien.serve.guard import is_loopback
+    from mien.serve.server import bind, url
+    from mien.serve.server import serve as run
+    from mien.serve.settings import Settings
+
+    token = token or os.environ.get("MIEN_TOKEN", "")
+    if not is_loopback(host) and not token:
+        raise UsageError(f"--host {host}: others could ask this server; give --token SECRET, or leave --host out")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: give 1 or more")
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port}: give a number from 0 to 65535")
+    settings = Settings(host, port, token, tuple(allow_origin))
+    settings = settings if workers is None else Settings(host, port, token, tuple(allow_origin), workers)
+    listener, wanted = bind(settings)
+    address = url(host, listener)
+    app = create_app(_engine(model, settings.max_pixels), settings)
+
+    def ready() -> None:
+        if not wanted and port:
+            say(f"port {port} is taken; using {listener.getsockname()[1]}")
+        print(f"Mien is at {address} (Ctrl-C ends it)", flush=True)
+        if open:
+            _open(f"{address}#token={token}" if token else address)
+
+    run(app, listener, settings, ready)
+
+
+def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
+    """The models to answer by, each loaded once, the detector too."""
+    from pathlib import Path
+
+    from mien.explain.occlusion import occlusion
+    from mien.models.files import SHIPPED, model_name, read_model
+    from mien.serve.engine import Engine, loaded, warm_up
+
+    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != "base", name))
+    models = loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
+    engine = Engine(models, occlusion, max_pixels)
+    warm_up(engine)
+    return engine
+
+
+def _open(address: str) -> None:
+    """Open the page without waiting for a browser to start."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

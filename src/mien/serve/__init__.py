@@ -1,0 +1,1 @@
+"""Answers over HTTP, and a page that asks for them: `mien serve`."""
