@@ -36,6 +36,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "report": ("jinja2",),
     "card": ("jinja2",),
     "demo": ("torch", "safetensors", "scikit-learn", "scipy", "matplotlib", "jinja2"),
+    "serve": ("fastapi", "fastapi-offline", "prometheus-client", "python-multipart", "uvicorn"),
 }
 
 CALLS = {
@@ -53,6 +54,7 @@ CALLS = {
     "report": "report scores",
     "card": "card scores",
     "demo": "demo --out all",
+    "serve": "serve",
 }
 
 
