@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mien.report.audit_content import audit_content, read_audit
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,7 +27,6 @@ from mien.data.manifest import read_manifest
 from mien.data.prepare import SplitOptions, plan
 from mien.data.sources import open_source
 from mien.errors import DataError, MienError, UsageError
-from mien.report.audit_content import audit_content, read_audit
 from mien.report.audit_page import write_audit
 
 Picture = NDArray[np.uint8]

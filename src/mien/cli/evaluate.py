@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
-    from mien.evaluate.comparison import Answers
+    from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
 
 
@@ -62,10 +61,11 @@ def evaluate(
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         json: print metrics.json.
     """
-    from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import with_corruptions, with_flip, write_evaluation
+    from mien.evaluate.curves import coverage_curve
+    from mien.evaluate.evaluation import evaluation_record, with_corruptions, with_flip, write_evaluation
+    from mien.evaluate.reliability import reliability_bins
     from mien.models.files import model_digest
-    from mien.records.evaluation import METRICS, is_of
+    from mien.records.evaluation import EvaluationRecord, Provenance, is_of
     from mien.report.draw import draw_evaluation, forget_heatmaps
     from mien.report.summaries import trained_elsewhere
     from mien.report.terminal import evaluation_text
@@ -73,24 +73,26 @@ def evaluate(
     read = read_with_remark(model)
     parts = open_faces(data, labels, votes)
     faces, split = part_to_score(parts, split)
-    origin = {"name": str(model), "data": str(data), "split": split}
     trained_on = None if split == "train" else parts.train
-    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    evaluation = _score(model, read, data, faces, device=device, prior=prior, trained_on=trained_on)
     if undecided := len(faces) - len(evaluation.faces):
-        say(f"left out {undecided:,} {split} faces on which no answer got most votes")
+        say(f"left out {undecided:,} {split} faces without a majority of votes")
     if warning := trained_elsewhere(read.notes, str(data)):
         say(warning)
     if tta == "flip":
         evaluation = with_flip(evaluation, read, device, prior)
     if corruptions:
-        evaluation = with_corruptions(evaluation, read, device, prior, progress_bar("damaging", 75, " parts"))
+        evaluation = with_corruptions(evaluation, read, device, prior, progress_bar("corrupting", 75, " parts"))
     folder = out or _evaluation_folder(model, data, split, labels, prior)
-    facts = {"model_sha256": model_digest(model), "prior": prior}
-    if (folder / METRICS).exists() and not is_of(folder, **facts, **origin):
+    facts = {"model": str(model), "data": str(data), "split": split, "model_sha256": model_digest(model)}
+    if (old := EvaluationRecord.found(folder)) and not is_of(old, **facts, prior=prior):
         forget_heatmaps(folder)
-    fields = write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=command_line())
-    draw_evaluation(evaluation, folder)
-    print(as_json(fields) if json else evaluation_text(evaluation, fields))
+    origin = Provenance(**facts, prior=prior, notes=dict(read.notes), command=command_line())
+    record = evaluation_record(evaluation, origin)
+    write_evaluation(evaluation, record, folder)
+    answers = evaluation.probabilities, evaluation.faces.labels
+    draw_evaluation(evaluation, record, reliability_bins(*answers), coverage_curve(*answers), folder)
+    print(as_json(record.to_json()) if json else evaluation_text(record))
     say(f"tables and pictures are in {folder}")
 
 
@@ -119,7 +121,14 @@ def compare(
         json: print the results as JSON.
     """
     from mien.data.votes import with_majority
-    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
+    from mien.evaluate.comparison import (
+        answers_of,
+        check_same_faces,
+        comparison_record,
+        labels_of,
+        read_answers,
+        write_comparison,
+    )
     from mien.evaluate.comparison import compare as compared
     from mien.folders import free_folder
     from mien.report.draw import draw_comparison
@@ -130,22 +139,24 @@ def compare(
     tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
     networks = {path: read_with_remark(path) for path in models if path not in tables}
     if networks and not data:
-        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to predict on; add --data DATA")
     if not data and (labels == "votes" or votes):
         raise UsageError("--labels and --votes are about --data; leave them out for predictions.csv alone")
-    faces, told = None, "faces"
+    faces, scope = None, "faces"
     if data:
         faces, split = part_to_score(open_faces(data, labels, votes), split)
         faces = with_majority(faces)
-        told = f"{split} faces of {data}{', judged by the majority of votes' if labels == 'votes' else ''}"
+        scope = f"{split} faces of {data}{', labelled by the majority of votes' if labels == 'votes' else ''}"
         for table in tables.values():
             check_same_faces(labels_of(faces, f"{data} ({split})"), table)
-        tables |= _ask(networks, faces, str(data), split, device)
+        for path, read in networks.items():
+            tables[path] = answers_of(_score(path, read, data, faces, device=device), str(path))
     comparison = compared([tables[path] for path in models])
     folder = out or free_folder(RUNS / "compare")
-    write_comparison(comparison, folder, faces=told, command=command_line())
-    draw_comparison(comparison, faces, folder)
-    print(as_json(comparison_facts(comparison)) if json else comparison_text(comparison))
+    record = comparison_record(comparison, faces=scope, command=command_line())
+    write_comparison(record, folder)
+    draw_comparison(comparison, faces, folder, head=f"{record.n:,} {scope}")
+    print(as_json(record.to_json()) if json else comparison_text(record))
     say(f"tables{' and picture' if faces else ''} are in {folder}")
 
 
@@ -173,8 +184,9 @@ def explain(
             can, which is not with .onnx.
         out: folder whose figures/ receives the pictures; runs/<model>-<split>, for a photo runs/explain, if not given.
     """
-    from mien.evaluate.evaluation import evaluate as score
-    from mien.report.draw import draw_heatmaps, draw_photo, draw_sanity
+    from mien.explain.study import check_maps, explain_faces, study, write_check
+    from mien.report.draw import draw_check, draw_photo, draw_study
+    from mien.report.tables import title
 
     if photo and data:
         raise UsageError("a photo and --data are two things to explain; give one of them")
@@ -182,29 +194,30 @@ def explain(
         raise UsageError("--labels and --votes are about --data; leave them out for a photo")
     read = read_with_remark(model)
     if photo:
-        list_paths(draw_photo(read, _faces_of(photo, read), out or RUNS / "explain", photo.stem, method))
+        maps = explain_faces(read, _faces_of(photo, read), method)
+        list_paths(draw_photo(maps, out or RUNS / "explain", photo.stem, head=f"{model} on {photo.name}"))
     elif data:
         faces, split = part_to_score(open_faces(data, labels, votes), split)
-        evaluation = score(read, faces, name=str(model), data=str(data), split=split)
+        evaluation = _score(model, read, data, faces)
         folder = out or _evaluation_folder(model, data, split, labels)
-        list_paths(draw_heatmaps(read, evaluation, folder, method))
-        checks = draw_sanity(read, evaluation, folder, method)
-        list_paths(checks)
-        if not checks:
-            say("no check of the maps: it needs the weights of a run folder or .safetensors file")
+        head = title(str(model), str(data), split, evaluation.scores.n)
+        list_paths(draw_study(study(read, evaluation, method), folder, head=head))
+        if check := check_maps(read, evaluation, method):
+            write_check(check, folder)
+            list_paths(draw_check(check, folder, head=head))
+        else:
+            say("no sanity check of the maps: it needs the weights of a run folder or .safetensors file")
     else:
         raise UsageError("nothing to explain; give a photo, or --data DATA")
 
 
-def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: Part, device: str) -> dict[Path, Answers]:
-    """What each network says of the faces."""
-    from mien.evaluate.comparison import answers_of
+def _score(path: Path, model: Model, data: Path, faces: Dataset, **options: Any) -> Evaluation:
+    """The evaluation of a model; an error names its file and the data."""
     from mien.evaluate.evaluation import evaluate as score
+    from mien.models.files import check_classes
 
-    said = {}
-    for path, read in networks.items():
-        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
-    return said
+    check_classes(model, faces.classes, str(path), str(data))
+    return score(model, faces, **options)
 
 
 def _evaluation_folder(model: Path, data: Path, split: str, labels: Labels, prior: Prior = "natural") -> Path:
@@ -212,8 +225,8 @@ def _evaluation_folder(model: Path, data: Path, split: str, labels: Labels, prio
     from mien.models.files import model_digest, model_name
     from mien.records.evaluation import evaluation_folder
 
-    ruler = "-votes" if labels == "votes" else ""
-    base = RUNS / f"{model_name(model)}-{split}{ruler}"
+    source = "-votes" if labels == "votes" else ""
+    base = RUNS / f"{model_name(model)}-{split}{source}"
     return evaluation_folder(base, model_sha256=model_digest(model), data=str(data), prior=prior)
 
 

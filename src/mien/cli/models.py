@@ -37,7 +37,7 @@ def calibrate(
     check_writable(save_as)
     read = read_with_remark(model)
     faces = open_faces(data, labels, votes).part(split)
-    calibration = fit(read, faces, name=str(model), data=str(data))
+    calibration = fit(read, faces)
     write_model(calibration.model, save_as)
     print(calibration_text(calibration))
     print(save_as)

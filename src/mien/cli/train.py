@@ -126,7 +126,7 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
     from mien.train.trainer import with_notes
 
     atomic.remove_leftovers(folder / FIGURES)
-    draw_training(result.history, result.kept, folder)
+    draw_training(result.history, result.kept, folder, head=str(folder))
     if save_as:
         atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
         _keep_previous(save_as, folder)

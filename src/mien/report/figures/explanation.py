@@ -1,4 +1,4 @@
-"""Where a model looks: heat maps laid over faces, and whether they can be trusted."""
+"""Where a model looks: heat maps over faces, and whether they can be trusted."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mien.report.figures.style import (
     TEXT,
     bare,
     cells,
+    confidence,
     frame,
     mark,
     name,
     new_figure,
     note,
-    percent,
     plain,
     sentence,
     show_face,
@@ -33,39 +33,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.explain.sanity import Stage
-from mien.explain.study import GroupMap
+    from mien.explain.study import GroupMap, PhotoMaps, SanityCheck, Study
 
 _SIDE = 1.25  # inches, a face
 _HEAT = "inferno"
 _EXAMPLES = 3  # faces shown beside the check
-_LIKELIEST = 4  # classes named for a face of a photo
-_READ_AS = "the brighter and yellower, the more a place speaks for the answer"
+_MOST_PROBABLE = 4  # classes named for a face of a photo
+_READ_AS = "the brighter, the more a region counts for the predicted class"
 
 
-def heatmaps(
-    faces: NDArray[np.uint8],
-    maps: NDArray[np.floating],
-    titles: Sequence[str],
-    right: Sequence[bool] | NDArray[np.bool_],
-) -> Figure:
-    """Each face beside itself under its heat map, framed in green where the answer was right, in red where not.
-
-    faces: [N, S, S]; maps: [N, S, S], each scaled to its own maximum; titles: what was answered.
-    """
-    if not len(faces):
+def heatmaps(study: Study) -> Figure:
+    """Each face beside itself under its heat map, framed in green where the prediction is right, in red where not."""
+    if not len(study.faces):
         return sentence("There are no faces to explain.")
-    columns = min(3, len(faces))
-    rows = -(-len(faces) // columns)
+    columns = min(3, len(study.faces))
+    rows = -(-len(study.faces) // columns)
     figure = new_figure(columns * (2 * _SIDE + 0.5), rows * (_SIDE + 0.5) + 0.3)
     pairs = figure.subfigures(rows, columns, squeeze=False).flat
-    for pair, face, heat, title, ok in zip(pairs, faces, maps, titles, right, strict=False):
-        plain, heated = pair.subplots(1, 2)
-        show_face(plain, face)
+    for pair, face, heat, title, ok in zip(
+        pairs, study.faces, study.maps, study.titles, study.right.tolist(), strict=False
+    ):
+        plain_face, heated = pair.subplots(1, 2)
+        show_face(plain_face, face)
         _overlay(heated, face, heat)
-        frame(plain, verdict(ok))
+        frame(plain_face, verdict(ok))
         frame(heated, verdict(ok))
         pair.suptitle(f"{mark(ok)} {name(title, 34)}", fontsize=TEXT, color=verdict(ok))
-    note(figure, _READ_AS)
+    note(figure, f"label → prediction where they differ; {_READ_AS}")
     return figure
 
 
@@ -84,70 +78,56 @@ def group_heatmaps(groups: Sequence[GroupMap]) -> Figure:
     return figure
 
 
-def sanity(faces: NDArray[np.uint8], stages: Sequence[Stage]) -> Figure:
-    """A few faces and their maps while the layers are shuffled from the top, and how alike the maps remain.
-
-    faces: [N, S, S], those of the stages' maps; the first few are shown.
-    """
+def sanity(check: SanityCheck) -> Figure:
+    """A few faces and their maps while the layers are shuffled from the output down, and how alike the maps remain."""
+    faces, stages = check.faces, check.stages
     shown = min(_EXAMPLES, len(faces))
     columns = len(stages) + 1
     figure = new_figure(max(6.0, columns * 1.0), shown * 1.0 + 2.6)
     grid = figure.add_gridspec(shown + 1, columns, height_ratios=[*[1.0] * shown, 1.7])
     for row in range(shown):
-        face = figure.add_subplot(grid[row, 0])
-        show_face(face, faces[row])
+        show_face(figure.add_subplot(grid[row, 0]), faces[row])
         for column, stage in enumerate(stages, start=1):
             axes = figure.add_subplot(grid[row, column])
             _overlay(axes, faces[row], stage.maps[row])
             if row == 0:
                 axes.set_title(stage.layer, fontsize=SMALL, color=INK)
     _likeness(figure.add_subplot(grid[shown, 1:]), stages)
-    note(
-        figure,
-        "shuffled: the layers from the head down to the one named; bars: the middle four fifths of the faces",
-    )
+    note(figure, "shuffled: the layers from the output down to the one named; bars: the middle 80 % of the faces")
     return figure
 
 
-def photo_heatmaps(
-    faces: NDArray[np.uint8],
-    maps: NDArray[np.floating],
-    probabilities: NDArray[np.floating],
-    classes: Sequence[str],
-) -> Figure:
-    """Each face of a photo as the model gets it, the same under its heat map, and the likeliest classes.
-
-    faces: [N, S, S]; maps: [N, S, S]; probabilities: [N, K].
-    """
-    figure = new_figure(6.6, len(faces) * 2.1 + 0.3)
-    grid = figure.add_gridspec(len(faces), 3, width_ratios=(1, 1, 1.1))
-    for row, (face, heat, shares) in enumerate(zip(faces, maps, probabilities, strict=True)):
+def photo_heatmaps(photo: PhotoMaps) -> Figure:
+    """Each face of a photo as the model gets it, the same under its heat map, and the most probable classes."""
+    figure = new_figure(6.6, len(photo.faces) * 2.1 + 0.3)
+    grid = figure.add_gridspec(len(photo.faces), 3, width_ratios=(1, 1, 1.1))
+    for row, (face, heat, shares) in enumerate(zip(photo.faces, photo.maps, photo.probabilities, strict=True)):
         plain_face, heated, bars = (figure.add_subplot(grid[row, column]) for column in range(3))
         show_face(plain_face, face)
         _overlay(heated, face, heat)
-        _bars(bars, shares, classes)
+        _bars(bars, shares, photo.classes)
     note(figure, _READ_AS)
     return figure
 
 
 def _bars(axes: Axes, shares: NDArray[np.floating], classes: Sequence[str]) -> None:
-    """The likeliest classes, the likeliest first, with their probabilities."""
-    places = np.argsort(-shares, kind="stable")[:_LIKELIEST]
-    axes.barh(range(len(places)), shares[places], color=[class_colour(int(k)) for k in places])
-    for line, k in enumerate(places):
-        axes.text(float(shares[k]) + 0.03, line, percent(float(shares[k])), va="center", fontsize=SMALL, color=INK)
-    axes.set(xlim=(0, 1.35), ylim=(len(places) - 0.5, -0.5))
+    """The most probable classes, in order, with their probabilities."""
+    top = np.argsort(-shares, kind="stable")[:_MOST_PROBABLE]
+    axes.barh(range(len(top)), shares[top], color=[class_colour(int(k)) for k in top])
+    for line, k in enumerate(top):
+        axes.text(float(shares[k]) + 0.03, line, confidence(float(shares[k])), va="center", fontsize=SMALL, color=INK)
+    axes.set(xlim=(0, 1.35), ylim=(len(top) - 0.5, -0.5))
     bare(axes)
-    axes.set_yticks(range(len(places)), [name(classes[k]) for k in places], fontsize=SMALL, color=INK)
+    axes.set_yticks(range(len(top)), [name(classes[k]) for k in top], fontsize=SMALL, color=INK)
     axes.tick_params(length=0)
 
 
 def _likeness(axes: Axes, stages: Sequence[Stage]) -> None:
     """The mean rank correlation of each stage, and the span of the middle 80 % of the faces."""
-    places = range(len(stages))
+    columns = range(len(stages))
     low, high = np.array([np.percentile(stage.likeness, (10, 90)) for stage in stages]).T
-    axes.vlines(places, low, high, color=MUTED, alpha=0.4, linewidth=5)
-    axes.plot(places, [stage.likeness.mean() for stage in stages], color=INK, marker="o")
+    axes.vlines(columns, low, high, color=MUTED, alpha=0.4, linewidth=5)
+    axes.plot(columns, [stage.likeness.mean() for stage in stages], color=INK, marker="o")
     plain(axes)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(-1.05, 1.1), yticks=(-1, 0, 1))
