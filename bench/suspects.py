@@ -34,7 +34,7 @@ def main() -> None:
     audited = time.perf_counter()
     say(f"audited in {audited - start:.1f} s")
     probabilities = cross_probabilities(seen, options.seed, on_fold=follow)
-    places = np.array([suspect.place for suspect in find_suspects(seen.faces.labels, probabilities)])
+    places = np.array([suspect.index for suspect in find_suspects(seen.faces.labels, probabilities)])
     minutes = (time.perf_counter() - audited) / 60
     contradicted = contradictions(seen, options.votes)
     training = np.flatnonzero(seen.parts == "train")

@@ -27,7 +27,7 @@ _PAIRS = 2048  # pairs compared pixel by pixel at a time
 
 @dataclass(frozen=True)
 class Near:
-    """Two images, by their places, that are near copies.
+    """Two images, by their indices, that are near copies.
 
     bits: by how many of 64 their hashes differ. likeness: the correlation of their pixels, at the best of small
     shifts. mirrored: whether one of them has to be mirrored for that.
@@ -47,28 +47,28 @@ def hashes(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     (after "pHash", Zauner 2010). The mean gray has none, so brightness and contrast hardly matter.
     """
     side = images.shape[1]
-    places = np.arange(side)
-    waves = np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * places + 1) / (2 * side)).astype(np.float32)
+    positions = np.arange(side)
+    waves = np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * positions + 1) / (2 * side)).astype(np.float32)
     strengths = (waves @ images.astype(np.float32) @ waves.T).reshape(len(images), _LOW * _LOW)
     bits = strengths > np.median(strengths[:, 1:], axis=1, keepdims=True)
     bits[:, 0] = False
     return np.packbits(bits, axis=1).view(np.uint64)[:, 0]
 
 
-def near_copies(images: NDArray[np.uint8], places: NDArray[np.int64]) -> tuple[Near, ...]:
-    """All pairs of near copies among the images [N, S, S] at `places`, the closest first.
+def near_copies(images: NDArray[np.uint8], indices: NDArray[np.int64]) -> tuple[Near, ...]:
+    """All pairs of near copies among the images [N, S, S] at `indices`, the closest first.
 
     Exact copies would count as near ones: leave all but one out.
     """
-    pairs = _pairs(images, places, mirrored=False) + _pairs(images, places, mirrored=True)
+    pairs = _pairs(images, indices, mirrored=False) + _pairs(images, indices, mirrored=True)
     best: dict[tuple[int, int], Near] = {}
     for pair in sorted(pairs, key=lambda pair: (-pair.likeness, pair.first, pair.second)):
         best.setdefault((pair.first, pair.second), pair)
     return tuple(best.values())
 
 
-def _pairs(images: NDArray[np.uint8], places: NDArray[np.int64], *, mirrored: bool) -> list[Near]:
-    mine = images[places]
+def _pairs(images: NDArray[np.uint8], indices: NDArray[np.int64], *, mirrored: bool) -> list[Near]:
+    mine = images[indices]
     others = mine[:, :, ::-1] if mirrored else mine
     proposed = _proposed(hashes(mine), hashes(others))
     found: list[Near] = []
@@ -76,7 +76,7 @@ def _pairs(images: NDArray[np.uint8], places: NDArray[np.int64], *, mirrored: bo
         first, second, bits = proposed[start : start + _PAIRS].T
         likeness = _likeness(mine[first], others[second])
         found += [
-            Near(int(places[first[i]]), int(places[second[i]]), int(bits[i]), float(likeness[i]), mirrored)
+            Near(int(indices[first[i]]), int(indices[second[i]]), int(bits[i]), float(likeness[i]), mirrored)
             for i in np.flatnonzero(likeness >= LEAST_LIKENESS)
         ]
     return found

@@ -83,8 +83,8 @@ def _suspect_tiles(seen: Audit, suspects: Sequence[Suspect]) -> Gallery:
     """A tile a suspect, the most suspicious first."""
     classes, tiles = seen.faces.classes, []
     for suspect in suspects[:_SUSPECTS]:
-        lines = f"given {classes[seen.faces.labels[suspect.place]]}", f"→ {classes[suspect.suggested]}?"
-        tiles.append(Tile((_picture(seen, suspect.place),), lines, _names(seen, (suspect.place,))))
+        lines = f"given {classes[seen.faces.labels[suspect.index]]}", f"→ {classes[suspect.suggested]}?"
+        tiles.append(Tile((_picture(seen, suspect.index),), lines, _names(seen, (suspect.index,))))
     return Gallery(tuple(tiles), len(suspects))
 
 

@@ -34,12 +34,12 @@ OnFold = Callable[[int], Listener]
 
 @dataclass(frozen=True)
 class Suspect:
-    """A face, by its place, whose label may be wrong.
+    """A face, by its index, whose label may be wrong.
 
     suggested: the most likely class. score: how likely the given one is; low is suspicious.
     """
 
-    place: int
+    index: int
     suggested: int
     score: float
 
@@ -83,8 +83,8 @@ def check_known(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -
     commonest = float(np.bincount(labels).max() / len(labels))
     if named < commonest + _KNOWN * (1 - commonest):
         raise DataError(
-            f"the networks name {named:.0%} of the faces as they are labelled, and the commonest label alone "
-            f"{commonest:.0%}: they know too little to suspect labels; give more faces, or leave out --suspects"
+            f"the networks agree with {named:.0%} of the labels, the most frequent class alone with {commonest:.0%}: "
+            "they know too little to suspect labels; give more faces, or leave out --suspects"
         )
     return named
 
@@ -105,7 +105,7 @@ def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
     scores, answers = truth[np.arange(len(labels)), labels], truth.argmax(1)
     doubted = np.flatnonzero(answers != labels)
     ranked = doubted[np.argsort(scores[doubted], kind="stable")]
-    return tuple(Suspect(int(place), int(answers[place]), float(scores[place])) for place in ranked)
+    return tuple(Suspect(int(i), int(answers[i]), float(scores[i])) for i in ranked)
 
 
 def _folds(seen: Audit, seed: int) -> NDArray[np.int64]:

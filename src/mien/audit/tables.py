@@ -47,7 +47,7 @@ def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
     copies. near: its closest near copy; bits, likeness, mirrored: how close. suggested, score: of a suspect.
     """
     rows = []
-    suspected = {suspect.place: suspect for suspect in suspects}
+    suspected = {suspect.index: suspect for suspect in suspects}
     closest = _closest(seen)
     for i, name in enumerate(seen.names):
         pair, suspect = closest.get(int(seen.groups[i])), suspected.get(i)
@@ -73,7 +73,7 @@ def to_drop(seen: Audit, suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
 
     Val and test images are left alone: a score on fewer of them could be compared with nobody's.
     """
-    reasons = {suspect.place: "suspect" for suspect in suspects}
+    reasons = {suspect.index: "suspect" for suspect in suspects}
     reasons |= {i: kind for i in range(len(seen.names)) for kind in ("conflict", "blank") if getattr(seen, kind)[i]}
     return [(seen.names[i], reasons[i]) for i in sorted(reasons) if seen.parts[i] in ("train", UNDIVIDED)]
 
@@ -86,8 +86,8 @@ def _closest(seen: Audit) -> dict[int, Near]:
     """The closest pair of each group that has any."""
     closest: dict[int, Near] = {}
     for pair in seen.near:  # the closest first
-        for place in (pair.first, pair.second):
-            closest.setdefault(int(seen.groups[place]), pair)
+        for i in (pair.first, pair.second):
+            closest.setdefault(int(seen.groups[i]), pair)
     return closest
 
 

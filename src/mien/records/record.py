@@ -47,16 +47,15 @@ class Record:
             if not isinstance(fields, dict):
                 raise TypeError("not a JSON object")
             schema = int(fields.get("schema", 1))
+            if schema > cls.schema:
+                raise DataError(f"{path}: written by a newer version of Mien (schema {schema}); update Mien")
             if schema < cls.schema:
                 fields = cls.upgrade(fields) | {"schema": cls.schema}
-            record = msgspec.convert(fields, cls)
+            return msgspec.convert(fields, cls)
         except KeyError as error:
             raise cls._damaged(path, f"lacks {error}") from None
         except (TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
             raise cls._damaged(path, str(error)) from None
-        if schema > cls.schema:
-            raise DataError(f"{path}: written by a newer version of Mien (schema {schema}); update Mien")
-        return record
 
     @classmethod
     def found(cls, folder: Path) -> Self | None:
