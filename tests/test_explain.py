@@ -12,7 +12,7 @@ from mien.explain import sanity
 from mien.explain.gradcam import grad_cam
 from mien.explain.heat import choose_method, groups, heat_maps
 from mien.explain.occlusion import occlusion
-from mien.explain.photo import heat_overlay, photo_picture
+from mien.explain.photo import PhotoMaps, heat_overlay, photo_picture
 from mien.explain.sanity import cascade, likeness, sanity_csv
 from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_model
@@ -151,11 +151,12 @@ def test_likeness_is_spearmans() -> None:
 
 def test_a_photos_picture_shows_each_face_twice_and_its_likeliest_classes() -> None:
     faces = np.random.default_rng(0).integers(0, 256, (2, 48, 48), np.uint8)
-    maps = np.zeros((2, 48, 48))
+    maps = np.zeros((2, 48, 48), np.float32)
     maps[1, 30:40, 10:20] = 1
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]])
-    alone = photo_picture(faces[:1], maps[:1], probabilities[:1], ("a", "b", "a very long name of a class"))
-    both = photo_picture(faces, maps, probabilities, ("a", "b", "a very long name of a class"))
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]], np.float32)
+    classes = ("a", "b", "a very long name of a class")
+    alone = photo_picture(PhotoMaps(faces[:1], maps[:1], probabilities[:1], classes), "base on a.jpg")
+    both = photo_picture(PhotoMaps(faces, maps, probabilities, classes), "base on a.jpg")
     assert both.mode == "RGB"
     assert both.width == alone.width
     assert both.height > alone.height

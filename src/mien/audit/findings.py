@@ -1,37 +1,37 @@
 """What is wrong with a collection of faces: copies, near copies, conflicting labels, pictures that show no face.
 
-`audit(source)` looks at every image and changes none; `facts` are its counts. Whether a picture shows a face is not
-decided here, as face detectors miss many true faces of 48 pixels: `blank`, `plain` and `border` name what is seen.
+`audit(source)` looks at every image and changes none; `audit_facts` counts. Whether a picture shows a face is not
+decided here, as face detectors miss many true faces of 48 pixels: `blank`, `plain` and `border` are about gray levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.audit.near import Near, near_copies
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
-from mien.data.dataset import PARTS, WHOLE, Dataset
+from mien.data.dataset import WHOLE, Dataset
+from mien.data.facts import data_facts
 from mien.data.sources import Source, load
+from mien.records.audit import AuditFacts, Imbalance, NearCopyFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PLAIN_SHARE = (
-    0.6  # of the pixels that share one gray; from here on FER-2013's are nearly all placeholders and drawings
-)
+# The share of pixels of one gray from which on FER-2013's pictures are nearly all placeholders and drawings.
+_PLAIN_SHARE = 0.6
 _ONE_GRAY = 8  # levels by which pixels of one gray may differ, as JPEG has it
 _BORDER_SHARE = 0.25  # of the picture
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was seen of N images, in the source's order.
+    """What was found in N images, in the source's order.
 
-    names: in the source. parts: "train", "val", "test", or "all" where the source has no division. groups: int64 [N],
+    names: in the source. parts: "train", "val", "test", or "all" where the source has no split. groups: int64 [N],
     exact copies share one. The rest is bool [N]: blank, one gray and nothing else; plain, one gray over most of the
     picture; border, one gray around it over a quarter of the picture or more; copy, occurs more than once; conflict,
     its copies carry more than one label. near: pairs of near copies, each between the first images of two groups.
@@ -47,10 +47,6 @@ class Audit:
     copy: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
     near: tuple[Near, ...]
-
-    def part_names(self) -> list[str]:
-        """The parts that hold images."""
-        return [part for part in (WHOLE, *PARTS) if (self.parts == part).any()]
 
     def across(self) -> NDArray[np.bool_]:
         """For each image [N], whether its copies lie in more than one part."""
@@ -83,6 +79,9 @@ class Audit:
     def _trained(self) -> NDArray[np.bool_]:
         return self.parts == "train"
 
+    def _parts_of(self, index: int) -> set[str]:
+        return set(self.parts[self.groups == self.groups[index]].tolist())
+
 
 def audit(source: Source) -> Audit:
     """Look at every image of `source`; raises DataError if any cannot be read."""
@@ -104,55 +103,27 @@ def audit(source: Source) -> Audit:
     )
 
 
-def facts(seen: Audit) -> dict[str, Any]:
-    """The counts of an audit, as plain values."""
-    parts = seen.part_names()
-    return {
-        "images": {part: int((seen.parts == part).sum()) for part in parts},
-        "classes": {part: _class_counts(seen, part) for part in parts},
-        "imbalance": _imbalance(seen.faces),
-        "distinct": _groups(seen, np.ones(len(seen.groups), bool)),
-        "copies": {
-            "groups": _groups(seen, seen.copy),
-            "images": int(seen.copy.sum()),
-            "groups_in_several_parts": _groups(seen, seen.across()),
-            "groups_with_conflicting_labels": _groups(seen, seen.conflict),
-            "also_in_train": _outside_train(seen, seen.in_train(), parts),
-        },
-        "near_copies": {
-            "pairs": len(seen.near),
-            "mirrored": sum(pair.mirrored for pair in seen.near),
-            "pairs_in_several_parts": sum(map(seen.near_across, seen.near)),
-            "pairs_with_different_labels": sum(map(seen.near_conflict, seen.near)),
-            "nearly_in_train": _outside_train(seen, seen.nearly_in_train(), parts),
-        },
-        "blank": int(seen.blank.sum()),
-        "plain": int(seen.plain.sum()),
-        "border": int(seen.border.sum()),
-    }
-
-
-def _class_counts(seen: Audit, part: str) -> dict[str, int]:
-    counts = np.bincount(seen.faces.labels[seen.parts == part], minlength=len(seen.faces.classes))
-    return dict(zip(seen.faces.classes, counts.tolist(), strict=True))
-
-
-def _imbalance(faces: Dataset) -> dict[str, Any]:
+def audit_facts(seen: Audit, suspects: int | None = None) -> AuditFacts:
+    """The counts of an audit; `suspects`: how many labels were suspected, None where nobody looked."""
+    faces = seen.faces
+    facts = data_facts(seen.parts, faces.labels, faces.classes, seen.groups, seen.blank)
     counts = faces.counts()
     most, fewest = int(counts.argmax()), int(counts.argmin())
-    ratio = round(float(counts[most] / counts[fewest]), 1)
-    return {"most": faces.classes[most], "fewest": faces.classes[fewest], "ratio": ratio}
-
-
-def _groups(seen: Audit, marked: NDArray[np.bool_]) -> int:
-    """Number of groups among the marked images."""
-    return len(np.unique(seen.groups[marked]))
-
-
-def _outside_train(seen: Audit, marked: NDArray[np.bool_], parts: Sequence[str]) -> dict[str, int]:
-    if "train" not in parts:
-        return {}
-    return {part: int((marked & (seen.parts == part)).sum()) for part in parts if part != "train"}
+    nearly = seen.nearly_in_train()
+    return AuditFacts(
+        **vars(facts),
+        imbalance=Imbalance(faces.classes[most], faces.classes[fewest], round(float(counts[most] / counts[fewest]), 1)),
+        near_copies=NearCopyFacts(
+            pairs=len(seen.near),
+            mirrored=sum(pair.mirrored for pair in seen.near),
+            pairs_in_several_parts=sum(map(seen.near_across, seen.near)),
+            pairs_with_different_labels=sum(map(seen.near_conflict, seen.near)),
+            nearly_in_train={part: int((nearly & (seen.parts == part)).sum()) for part in facts.copies.also_in_train},
+        ),
+        plain=int(seen.plain.sum()),
+        border=int(seen.border.sum()),
+        suspects=suspects,
+    )
 
 
 def _plain(images: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mien import atomic
 from mien.errors import ModelError, UsageError
 from mien.models.model import Model
+from mien.records.run import MODEL_FILE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MODEL_FILE = "model.safetensors"
 _MOST_BYTES = 64 << 20  # the classic network with Adam's state: 7.5 MB
 _DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
