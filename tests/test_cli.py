@@ -111,7 +111,7 @@ def test_results_are_json_where_a_program_reads_them(
     [
         ("prepare --input_dir nowhere --output_dir out", "nowhere: no such file or folder"),
         ("prepare --input_dir empty --output_dir out", "empty: holds no images"),
-        ("prepare --input_dir text.zip --output_dir out", "text.zip: not a zip archive"),
+        ("prepare --input_dir text.zip --output_dir out", "text.zip: not a zip or tar archive"),
         ("prepare --input_dir bad --output_dir out", "bad: a/1.png: not a readable image"),
         ("prepare --input_dir good --output_dir out --train_frac 0.9", "sum to 1.2"),
         ("train --data nowhere", "nowhere: no such file or folder"),
