@@ -144,7 +144,7 @@ def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a small network and print its accuracy.")
     parser.add_argument("data", help="FER-2013's archive.zip, a folder of <class>/<image>, or a prepared folder")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 

@@ -1,8 +1,10 @@
-"""Zip archives from strangers: refused by their table of contents, nothing written, little memory."""
+"""Zip and tar archives from strangers: refused before they are unpacked, nothing written, little memory."""
 
+import gzip
 import io
 import stat
 import struct
+import tarfile
 import tracemalloc
 import warnings
 import zipfile
@@ -172,8 +174,8 @@ HOSTILE = [
     (encrypted, "is encrypted"),
     (compressed_strangely, "is compressed by method 99"),
     (bzip2, "is compressed by method 12"),
-    (cut_short, "not a zip or tar archive"),
-    (html, "not a zip or tar archive"),
+    (cut_short, "not a zip archive"),
+    (html, "not a zip archive"),
     (million, "holds too many files"),
     (million_hidden, "holds too many files"),
     (too_many, "holds too many files"),
@@ -263,3 +265,136 @@ def test_whatever_is_done_to_an_archive_only_our_errors_come(
             assert len(load(open_source(path))) <= 4
         except MienError as error:
             assert len(str(error).splitlines()) == 1
+
+
+def tar(path: Path, members: dict[str, bytes] | list[tarfile.TarInfo], form: int = tarfile.GNU_FORMAT) -> Path:
+    """A tar archive of files, or of headers alone; packed by gzip where the name says so."""
+    mode = "w:gz" if path.suffix in (".gz", ".tgz") else "w"
+    with tarfile.open(path, mode, format=form) as archive:
+        for name, data in members.items() if isinstance(members, dict) else ():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for info in members if isinstance(members, list) else ():
+            archive.addfile(info)
+    return path
+
+
+LONG = {**GOOD, f"train/happy/{'x' * 150}.png": png(7)}
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz", "downloaded"])
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tar_and_zip_of_the_same_faces_are_the_same_data(tmp_path: Path, name: str, form: int) -> None:
+    members = GOOD if form == tarfile.USTAR_FORMAT else LONG
+    one = load(open_source(pack(tmp_path / "a.zip", members)))
+    shuffled = dict(reversed(members.items()))
+    other = load(open_source(tar(tmp_path / name, {f"./{file}": data for file, data in shuffled.items()}, form)))
+    assert (one.paths, one.digest()) == (other.paths, other.digest())
+
+
+def test_a_table_in_a_tar_is_read_and_an_archive_in_an_archive_is_named(tmp_path: Path) -> None:
+    table = b"emotion,pixels\n" + b"".join(b"%d,%s\n" % (i % 7, b" ".join([b"%d" % i] * 2304)) for i in range(14))
+    faces = load(open_source(tar(tmp_path / "fer2013.tar.gz", {"fer2013/fer2013.csv": table, "fer2013/README": b"x"})))
+    assert len(faces) == 14
+    inner = tar(tmp_path / "in.tar.gz", GOOD).read_bytes()
+    for outer in (pack(tmp_path / "out.zip", {"in.tar.gz": inner}), tar(tmp_path / "out.tar", {"in.tar.gz": inner})):
+        with pytest.raises(DataError, match=r"holds no images, but in\.tar\.gz; unpack that and give what is inside"):
+            open_source(outer)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"), [(b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"Rar!", "RAR")]
+)
+def test_other_packers_are_named(tmp_path: Path, start: bytes, kind: str) -> None:
+    (tmp_path / "a.tar.xz").write_bytes(start + bytes(100))
+    with pytest.raises(DataError, match=f"packed by {kind}; unpack it and give the folder"):
+        open_source(tmp_path / "a.tar.xz")
+
+
+def info(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.size, made.linkname = kind, size, link
+    return made
+
+
+def headers(*members: tarfile.TarInfo) -> bytes:
+    return b"".join(member.tobuf(tarfile.GNU_FORMAT) for member in members)
+
+
+SOUND = [info("train/happy/1.png"), info("train/sad/2.png")]
+BACKWARDS = bytearray(headers(info("train/happy/1.png")))
+BACKWARDS[124:136] = b"\xff" * 12  # a size of -1 in base 256
+BACKWARDS[148:156] = b"%06o\0 " % (sum(BACKWARDS[:148]) + sum(BACKWARDS[156:512]) + 8 * 32)
+
+HOSTILE_TARS = {
+    "outside": (headers(*SOUND, info("../../etc/happy/x.png")), "leads out of the archive"),
+    "absolute": (headers(info("/etc/happy/x.png")), "leads out of the archive"),
+    "symbolic": (headers(info("train/happy/x.png", tarfile.SYMTYPE, link="/etc/passwd")), "is a link"),
+    "hard": (headers(info("train/happy/x.png", tarfile.LNKTYPE, link="train/sad/2.png")), "is a link"),
+    "pipe": (headers(info("train/happy/x.png", tarfile.FIFOTYPE)), "is not a plain file"),
+    "device": (headers(info("train/happy/x.png", tarfile.CHRTYPE)), "is not a plain file"),
+    "sparse": (headers(info("train/happy/x.png", tarfile.GNUTYPE_SPARSE)), "is not a plain file"),
+    "large": (headers(info("train/happy/x.png", size=65 << 20)), "would unpack to 65 MB"),
+    "huge": (headers(info("x.bin", size=2 << 30)), "would unpack to 2,048 MB"),
+    "twice": (headers(*SOUND, *SOUND), "'train/happy/1.png' occurs twice"),
+    "long name": (headers(info("L", tarfile.GNUTYPE_LONGNAME, 1 << 30)), "a name of 1,073,741,824 bytes"),
+    "long attributes": (headers(info("x", tarfile.XHDTYPE, 1 << 30)), "a name of 1,073,741,824 bytes"),
+    "backwards": (bytes(BACKWARDS), "a size below 0"),
+    "other": (b"x" * 2000, "not a tar archive, or a damaged one"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+@pytest.mark.parametrize("case", HOSTILE_TARS)
+def test_hostile_tars_are_refused(tmp_path: Path, case: str, suffix: str) -> None:
+    data, message = HOSTILE_TARS[case]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(gzip.compress(data + bytes(1024)) if suffix == ".tar.gz" else data + bytes(1024))
+    with at_most(8), pytest.raises(DataError, match=message):
+        open_source(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_a_tar_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tar(tmp_path / f"a{suffix}", GOOD)
+    path.write_bytes(path.read_bytes()[: -9000 if suffix == ".tar" else -4000])
+    with pytest.raises(DataError, match="not a tar archive, or a damaged one"):
+        open_source(path)
+
+
+def test_a_tar_is_bounded_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By number, by what it would unpack to, and by what follows its end."""
+    path = tar(tmp_path / "a.tgz", GOOD)
+    with gzip.open(tmp_path / "tail.tgz", "wb") as file:
+        file.write(gzip.decompress(path.read_bytes()) + bytes(50 * MB))
+    with at_most(4):
+        assert len(load(open_source(tmp_path / "tail.tgz"))) == 4
+    monkeypatch.setattr("mien.data.tars.MOST_FILES", 1)
+    with pytest.raises(DataError, match="holds too many files"):
+        open_source(path)
+    monkeypatch.undo()
+    monkeypatch.setattr("mien.data.tars._MOST_PACKED_BYTES", 5000)
+    with pytest.raises(DataError, match="would unpack to more than"):
+        open_source(path)
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), max_size=8),
+    end=st.sampled_from([0, 0, 0, 1, 512, 5000]),
+    packed=st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_done_to_a_tar_only_our_errors_come(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]], end: int, packed: bool
+) -> None:
+    path = tar(tmp_path_factory.getbasetemp() / "mutated.tar", LONG)
+    data = bytearray(gzip.compress(path.read_bytes(), 1) if packed else path.read_bytes())
+    for place, value in changes:
+        data[place % len(data)] = value
+    path.write_bytes(data[: len(data) - end])
+    try:
+        assert len(load(open_source(path))) <= 5
+    except MienError as error:
+        assert len(str(error).splitlines()) == 1

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,17 +20,20 @@ from mien.audit import suspects
 from mien.audit.findings import Audit, audit, audit_facts
 from mien.audit.near import hashes
 from mien.audit.record import audit_record
-from mien.audit.suspects import FOLDS, _folds, find_suspects
+from mien.audit.suspects import FOLDS, FoldProgress, _folds, find_suspects
 from mien.audit.tables import audit_text, to_drop, write_tables
 from mien.cli.app import main
+from mien.data.dataset import Dataset
 from mien.data.drop import drop_text, read_drop, without
 from mien.data.manifest import read_manifest
 from mien.data.prepare import SplitOptions, plan
 from mien.data.sources import open_source
 from mien.errors import DataError, MienError, UsageError
 from mien.records.audit import AuditRecord
+from mien.records.recipe import Recipe
 from mien.records.record import plain
 from mien.report.audit_page import write_audit_page
+from mien.train.trainer import Listener, Progress
 
 Picture = NDArray[np.uint8]
 
@@ -344,8 +348,10 @@ def test_suspects_from_the_command_line(
     monkeypatch.setattr(suspects, "_KNOWN", -1)
     command = ["audit", str(drawn), "--out", str(tmp_path), "--suspects", "--device", "cpu", "--json"]
     assert main(command) == 0
-    number = json.loads(capsys.readouterr().out)["suspects"]
-    rows = list(csv.DictReader((tmp_path / "audit.csv").open(encoding="utf-8")))
+    printed = capsys.readouterr()
+    assert "5 networks take about" in printed.err
+    number = json.loads(printed.out)["suspects"]
+    rows = list(csv.DictReader((tmp_path / "audit.csv").read_text(encoding="utf-8").splitlines()))
     suspected = [row for row in rows if "suspect" in row["kinds"]]
     assert len(suspected) == number > 0
     assert all(row["suggested"] != row["label"] and 0 <= float(row["score"]) < 0.5 for row in suspected)
@@ -354,12 +360,30 @@ def test_suspects_from_the_command_line(
     assert page.count("→") == min(number, 96)
 
 
+def test_the_search_for_suspects_reports_its_whole_progress(seen: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(recipe: Recipe, train: Dataset, val: Dataset, seed: int, device: str, listener: Listener) -> object:
+        for epoch in range(1, recipe.epochs + 1):
+            listener.on_step(Progress(epoch, recipe.epochs, len(train), len(train), 1.0, 0.5))
+            listener.on_epoch(SimpleNamespace(history=(None,) * epoch, last=SimpleNamespace(seconds=2.0)))  # type: ignore[arg-type]
+        return SimpleNamespace(model=None)
+
+    monkeypatch.setattr(suspects, "train", fake)
+    monkeypatch.setattr(suspects, "predict_proba", lambda model, images: np.full((len(images), 7), 1 / 7, np.float32))
+    reported: list[FoldProgress] = []
+    forecasts: list[float] = []
+    suspects.cross_probabilities(seen, 0, "cpu", reported.append, forecasts.append)
+    assert [progress.fold for progress in reported] == sorted(suspects.RECIPE.epochs * [*range(1, FOLDS + 1)])
+    done = [progress.done for progress in reported]
+    assert done == sorted(set(done)) and done[-1] == reported[-1].total == reported[0].total
+    assert forecasts == [pytest.approx(2.0 * reported[0].total / reported[0].done)]
+
+
 def test_suspects_need_cleanlab_and_say_so_before_anything_else(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "cleanlab", None)
     assert main(["audit", str(drawn), "--out", str(tmp_path / "out"), "--suspects"]) == 2
-    assert capsys.readouterr().err == "mien: suspects need cleanlab; install it with: pip install 'mien[audit]'\n"
+    assert capsys.readouterr().err == "mien: suspects need cleanlab; install it with: pip install '.[audit]'\n"
     assert not (tmp_path / "out").exists()
 
 

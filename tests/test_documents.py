@@ -1,12 +1,15 @@
 """What the documents tell people to do, done."""
 
 import ast
+import importlib.util
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import nbformat
@@ -15,7 +18,7 @@ from nbclient import NotebookClient
 from PIL import Image
 from traitlets.config import Config
 
-from mien.cli.app import COMMANDS
+from mien.cli.app import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,8 +52,8 @@ def test_the_classic_five_lines(desk: Path) -> None:
     _, archive, _, folder = shlex.split(unpack)
     zipfile.ZipFile(desk / archive).extractall(desk / folder)
     commands = lines_with("python ")
-    assert len(commands) == 4
-    printed = [python(desk, ROOT / words[1], *words[2:]) for words in map(shlex.split, commands[1:])]
+    assert len(commands) == 3
+    printed = [python(desk, ROOT / words[1], *words[2:]) for words in map(shlex.split, commands)]
     assert "95 % interval" in printed[-1]
 
 
@@ -75,15 +78,141 @@ def test_described_flags_exist(name: str) -> None:
         assert flag.replace("_", "-") in usage.replace("_", "-"), f"mien {name} has no {flag}"
 
 
-def test_every_file_a_document_links_to_is_there() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "MODEL_CARD.md", "RECORDS.md", "CHANGELOG.md"):
-        for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text(encoding="utf-8")):
-            assert (ROOT / link).exists(), f"{name} links to {link}"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+FENCES = ("sh", "python", "json", "text", "js")
 
 
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_a_document_links_to_is_there(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+        if link != "api/index.html":  # made with the site
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+def test_every_page_is_in_the_site() -> None:
+    assert set(PAGES) == set(builder().TASKS)
+
+
+def few(text: str) -> str:
+    """The same command or program with one epoch only, and without waiting for a window."""
+    return re.sub(r"(?<=epochs[ =])\d+", "1", text)
+
+
+@pytest.fixture(scope="module")
+def table(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the pages suppose: photos, crops, a video, faces in classes of one's own, an archive with votes."""
+    data = pytest.importorskip("skimage.data")
+    folder = tmp_path_factory.mktemp("table")
+    astronaut = Image.fromarray(data.astronaut())
+    astronaut.save(folder / "photo.jpg")
+    for name in ("holiday", "crops", "data"):
+        (folder / name).mkdir()
+    astronaut.save(folder / "holiday/first.jpg")
+    Image.fromarray(data.camera()).save(folder / "holiday/second.png")
+    for ours, theirs in (("smile", "happy"), ("frown", "angry"), ("blank", "neutral")):
+        shutil.copytree(drawn / theirs, folder / "faces" / ours)
+        shutil.copy(min((drawn / theirs).iterdir()), folder / f"crops/{ours}.png")
+    shutil.copy(folder / "crops/smile.png", folder / "face.png")
+    faces = sorted(drawn.rglob("*.png"))
+    votes = ["file,happy,sad,neutral,angry,fear,surprise,disgust"]
+    with zipfile.ZipFile(folder / "data/archive.zip", "w") as archive:
+        for path in faces:
+            archive.write(path, path.relative_to(drawn))
+            counts = [10 * (path.parent.name == name) for name in votes[0].split(",")[1:]]
+            votes.append(f"{path.relative_to(drawn).as_posix()},{','.join(map(str, counts))}")
+    (folder / "data/ferplus.csv").write_text("\n".join(votes))
+    film(folder / "talk.mp4", astronaut.crop((100, 20, 356, 276)))
+    return folder
+
+
+def film(path: Path, picture: Image.Image) -> None:
+    """Six frames of one picture."""
+    import cv2
+    import numpy as np
+
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, picture.size)
+    for _ in range(6):
+        writer.write(np.asarray(picture)[:, :, ::-1].copy())
+    writer.release()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_what_it_says(
+    page: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands and code of one page, from top to bottom; what stands in other fences is shown only."""
+    desk = shutil.copytree(table, tmp_path / "desk")
+    monkeypatch.chdir(desk)
+    names: dict[str, Any] = {"__name__": "page"}
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        assert language in FENCES
+        if language == "python":
+            exec(compile(few(block), f"{page}.md", "exec"), names)
+        if language == "sh":
+            for line in block.splitlines():
+                program, *words = shlex.split(few(line))
+                assert program == "mien" or words[0] == "install"
+                if program == "mien":
+                    assert main(words) == 0, f"{line}\n{capsys.readouterr().err}"
+
+
+def builder() -> ModuleType:
+    """docs/build.py as a module."""
+    spec = importlib.util.spec_from_file_location("build_docs", ROOT / "docs/build.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("pdoc")
+    pytest.importorskip("markdown")
+    out = tmp_path_factory.mktemp("docs") / "site"
+    subprocess.run([sys.executable, ROOT / "docs/build.py", out], check=True, capture_output=True)
+    return out
+
+
+def test_links_of_the_site_lead_somewhere(site: Path) -> None:
+    for page in site.glob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        for link in re.findall(r'(?:href|src)="([^"]+)"', html):
+            path, _, anchor = link.partition("#")
+            if re.match("[a-z]+:", link):
+                continue
+            assert not path or (page.parent / path).exists(), f"{page.name} links to {link}"
+            if anchor and path in ("", page.name):
+                assert f'id="{anchor}"' in html, f"{page.name} links to {link}"
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        assert not re.search(r"""<(?:script|link|img|iframe)[^>]*(?:src|href)=["']?(?:https?:)?//""", html), page
+        assert not re.search(r"""(?:@import|url\()\s*["']?(?:https?:)?//""", html), page
+
+
+def test_the_reference_has_the_public_names(site: Path) -> None:
+    import mien
+
+    html = (site / "api/mien.html").read_text(encoding="utf-8")
+    for name in mien.__all__:
+        assert name.startswith("__") or f'id="{name}"' in html, name
+
+
+def test_a_folder_of_something_else_is_not_emptied(tmp_path: Path) -> None:
+    pytest.importorskip("pdoc")
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(SystemExit, match="something other"):
+        builder().build(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
     """Less of the same: fewer drawn faces, fewer epochs."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the notebook puts what it makes
     text = (ROOT / "notebooks/training.ipynb").read_text(encoding="utf-8")
     for whole, part in (("count=2000", "count=300"), ("epochs=10", "epochs=2")):
         assert whole in text
@@ -92,14 +221,20 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(tmp_path / "kernel")}})  # files: no network
     where = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=600, resources=where, config=sockets).execute()
-    pictures = [
-        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 11
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 11
+    printed = "".join(output.get("text", "") for output in outputs)
+    (results,) = re.findall(r"^results: (.+)$", printed, re.MULTILINE)
+    listed = re.findall(r"^  (.+)$", printed.partition(f"In {results}")[2], re.MULTILINE)
+    assert len(listed) == 12
+    assert "emotion_model.safetensors" in listed
+    assert all((tmp_path / results / name).is_file() for name in listed)
 
 
 def test_the_committed_notebook_shows_its_pictures() -> None:
-    notebook: Any = nbformat.read(ROOT / "notebooks/training.ipynb", as_version=4)
+    file = ROOT / "notebooks/training.ipynb"
+    assert file.stat().st_size < 1_000_000  # docs/notebook.py makes it so
+    notebook: Any = nbformat.read(file, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
     assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) == 11

@@ -228,7 +228,7 @@ def endless(proto: Any) -> None:
 def test_an_onnx_file_that_mien_did_not_write_is_refused(
     change: Callable[[Any], object], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx (mien[dev]) is not installed")
+    onnx = pytest.importorskip("onnx", reason="onnx (mien[train]) is not installed")
     monkeypatch.chdir(tmp_path)
     (tmp_path.parent / "secret").write_bytes(bytes(4 * 288))
     (tmp_path / "secret").symlink_to("/dev/zero")
@@ -240,7 +240,7 @@ def test_an_onnx_file_that_mien_did_not_write_is_refused(
 
 
 def test_an_onnx_file_without_our_header_is_refused(files: Path, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx (mien[dev]) is not installed")
+    onnx = pytest.importorskip("onnx", reason="onnx (mien[train]) is not installed")
     proto = onnx.load(files / "m.onnx")
     del proto.metadata_props[:]
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())

@@ -111,7 +111,7 @@ def test_int8_names_the_same_expressions(drawn: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_an_int8_file_is_sound_and_a_quarter_of_the_size(architecture: str, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx (mien[dev]) is not installed")
+    onnx = pytest.importorskip("onnx", reason="onnx (mien[train]) is not installed")
     model = lively(("x", "wütend", "z"), architecture)
     write_int8(model, tmp_path / "m.onnx", SEEN[:8])
     write_model(model, tmp_path / "float.onnx")
@@ -224,7 +224,7 @@ def test_a_scale_that_is_none_is_refused(role: str, value: float, file: Path, tm
 def test_an_int8_file_that_mien_did_not_write_is_refused(
     change: Callable[[Any], object], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    onnx = pytest.importorskip("onnx", reason="onnx (mien[dev]) is not installed")
+    onnx = pytest.importorskip("onnx", reason="onnx (mien[train]) is not installed")
     proto = onnx.load(file)
     change(proto)
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString(deterministic=True))
@@ -267,7 +267,6 @@ def test_export_writes_int8(drawn: Path, tmp_path: Path, capsys: pytest.CaptureF
         ("m.safetensors small.onnx --int8", "--int8 and --data go together"),
         ("m.safetensors small.onnx --data drawn", "--int8 and --data go together"),
         ("m.safetensors small.h5 --int8 --data drawn", "small.h5: only .onnx files hold models in int8"),
-        ("m.onnx small.onnx --int8 --data drawn", "an .onnx model only predicts"),
         ("m.safetensors small.onnx --int8 --data nowhere", "nowhere"),
     ],
 )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mien.audit.findings import audit
 from mien.cli.app import main
-from mien.data.classes import emotion
+from mien.data.classes import emotion, read_names
 from mien.data.copies import copy_groups
 from mien.data.dataset import Dataset
 from mien.data.manifest import read_manifest
@@ -244,6 +244,12 @@ def test_numbers_with_names_are_read(tmp_path: Path, make_image: Make) -> None:
     assert {path.split("/")[0] for path in split.part("all").paths} == set(EMOTIONS)
     assert "classes read: 1 as surprise" in split.origin
     assert open_source(folder, {name: name for name in RAF_DB}).classes == tuple(RAF_DB)
+
+
+@pytest.mark.parametrize("text", ["", "happy", "1=happy,2", "=happy"])
+def test_what_is_no_list_of_names_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not a list of <class folder>=<name>, as in 1=surprise"):
+        read_names(text)
 
 
 def test_a_class_can_be_left_out_or_renamed_in_any_source(tmp_path: Path, make_image: Make, drawn: Path) -> None:

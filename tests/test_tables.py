@@ -107,6 +107,15 @@ def test_bom_crlf_and_blank_lines_do_not_matter(tmp_path: Path, end: str, encodi
     assert other.digest() == plain.digest()
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_excel_saves_is_read(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    plain = load(open_source(table(tmp_path / "a.csv", FER2013)))
+    lines = [line.replace(",", delimiter) for line in FER2013]
+    other = load(open_source(table(tmp_path / "b.csv", lines, end="\r\n", encoding=encoding)))
+    assert other.digest() == plain.digest()
+
+
 def test_quoted_cells_are_read(tmp_path: Path) -> None:
     quoted = [",".join(f'"{cell}"' for cell in line.split(",")) for line in FER2013]
     assert len(load(open_source(table(tmp_path / "fer2013.csv", quoted)))) == len(FACES)

@@ -103,25 +103,27 @@ def audit(source: Source) -> Audit:
     )
 
 
-def audit_facts(seen: Audit, suspects: int | None = None) -> AuditFacts:
+def audit_facts(findings: Audit, suspects: int | None = None) -> AuditFacts:
     """The counts of an audit; `suspects`: how many labels were suspected, None where nobody looked."""
-    faces = seen.faces
-    facts = data_facts(seen.parts, faces.labels, faces.classes, seen.groups, seen.blank)
+    faces = findings.faces
+    facts = data_facts(findings.parts, faces.labels, faces.classes, findings.groups, findings.blank)
     counts = faces.counts()
     most, fewest = int(counts.argmax()), int(counts.argmin())
-    nearly = seen.nearly_in_train()
+    nearly = findings.nearly_in_train()
     return AuditFacts(
         **vars(facts),
         imbalance=Imbalance(faces.classes[most], faces.classes[fewest], round(float(counts[most] / counts[fewest]), 1)),
         near_copies=NearCopyFacts(
-            pairs=len(seen.near),
-            mirrored=sum(pair.mirrored for pair in seen.near),
-            pairs_in_several_parts=sum(map(seen.near_across, seen.near)),
-            pairs_with_different_labels=sum(map(seen.near_conflict, seen.near)),
-            nearly_in_train={part: int((nearly & (seen.parts == part)).sum()) for part in facts.copies.also_in_train},
+            pairs=len(findings.near),
+            mirrored=sum(pair.mirrored for pair in findings.near),
+            pairs_in_several_parts=sum(map(findings.near_across, findings.near)),
+            pairs_with_different_labels=sum(map(findings.near_conflict, findings.near)),
+            nearly_in_train={
+                part: int((nearly & (findings.parts == part)).sum()) for part in facts.copies.also_in_train
+            },
         ),
-        plain=int(seen.plain.sum()),
-        border=int(seen.border.sum()),
+        plain=int(findings.plain.sum()),
+        border=int(findings.border.sum()),
         suspects=suspects,
     )
 
@@ -136,8 +138,8 @@ def _plain(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _border_share(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """For each image [N], the share of it that lies in rows and columns of one gray at its edges."""
     sides = images, images.transpose(0, 2, 1)
-    kept = [images.shape[1] - _leading(lines) - _leading(lines[:, ::-1]) for lines in sides]
-    return 1 - np.maximum(kept[0], 0) * np.maximum(kept[1], 0) / images[0].size
+    inner = [images.shape[1] - _leading(lines) - _leading(lines[:, ::-1]) for lines in sides]
+    return 1 - np.maximum(inner[0], 0) * np.maximum(inner[1], 0) / images[0].size
 
 
 def _leading(images: NDArray[np.uint8]) -> NDArray[np.int64]:

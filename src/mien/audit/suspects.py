@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +61,7 @@ def check_cleanlab() -> None:
 
 
 def cross_probabilities(
-    seen: Audit,
+    findings: Audit,
     seed: int = 0,
     device: str = "auto",
     on_step: Callable[[FoldProgress], None] = lambda progress: None,
@@ -73,15 +72,15 @@ def cross_probabilities(
     `on_forecast` is called once, after the first epoch, with the seconds that all folds together are going to take.
     Raises DataError where there are too few faces to learn from.
     """
-    teaches = ~np.isin(seen.parts, ("val", "test")) & ~seen.blank
-    folds = _folds(seen, seed)
+    teaches = ~np.isin(findings.parts, ("val", "test")) & ~findings.blank
+    folds = _folds(findings, seed)
     training = [np.flatnonzero(teaches & (folds != fold)) for fold in range(FOLDS)]
     judged = [np.flatnonzero(folds == fold) for fold in range(FOLDS)]
     if not all(map(len, [*training, *judged])):
         raise DataError(f"{len(folds):,} images are too few to look for suspects; leave out --suspects")
     total = RECIPE.epochs * sum(map(len, training))
-    probabilities = np.empty((len(folds), len(seen.faces.classes)), np.float32)
-    begun, done = perf_counter(), 0
+    probabilities = np.empty((len(folds), len(findings.faces.classes)), np.float32)
+    done = 0
     for fold in range(FOLDS):
         size = len(training[fold])
 
@@ -90,11 +89,11 @@ def cross_probabilities(
 
         def epoch_end(state: State, fold: int = fold, size: int = size) -> None:
             if fold == 0 and len(state.history) == 1:
-                on_forecast((perf_counter() - begun) / size * total)
+                on_forecast(state.last.seconds / size * total)
 
-        faces = seen.faces.subset(judged[fold])
+        faces = findings.faces.subset(judged[fold])
         listener = Listener(on_step=step, on_epoch=epoch_end)
-        model = train(RECIPE, seen.faces.subset(training[fold]), faces, seed, device, listener).model
+        model = train(RECIPE, findings.faces.subset(training[fold]), faces, seed, device, listener).model
         mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
         probabilities[judged[fold]] = (predict_proba(model, faces.images) + predict_proba(model, mirrored)) / 2
         done += RECIPE.epochs * size
@@ -135,11 +134,11 @@ def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
     return tuple(Suspect(int(i), int(answers[i]), float(scores[i])) for i in ranked)
 
 
-def _folds(seen: Audit, seed: int) -> NDArray[np.int64]:
+def _folds(findings: Audit, seed: int) -> NDArray[np.int64]:
     """The fold of each face [N], drawn from `seed`; copies and near copies share it."""
-    count = int(seen.groups.max()) + 1
-    pairs = np.array([(pair.first, pair.second) for pair in seen.near], np.int64).reshape(-1, 2)
-    first, second = seen.groups[pairs].T
+    count = int(findings.groups.max()) + 1
+    pairs = np.array([(pair.first, pair.second) for pair in findings.near], np.int64).reshape(-1, 2)
+    first, second = findings.groups[pairs].T
     links = coo_array((np.ones(len(first), bool), (first, second)), (count, count))
     number, families = connected_components(links, directed=False)
-    return np.random.default_rng(seed).permutation(number)[families[seen.groups]] % FOLDS
+    return np.random.default_rng(seed).permutation(number)[families[findings.groups]] % FOLDS

@@ -50,11 +50,10 @@ def serve(
         raise UsageError(f"--workers {workers}: give 1 or more")
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port}: give a number from 0 to 65535")
-    settings = Settings(host, port, token, tuple(allow_origin))
-    settings = settings if workers is None else Settings(host, port, token, tuple(allow_origin), workers)
+    settings = Settings(host, port, token, tuple(allow_origin), **({"workers": workers} if workers else {}))
+    app = create_app(_engine(model, settings.max_pixels), settings)
     listener, wanted = bind(settings)
     address = url(host, listener)
-    app = create_app(_engine(model, settings.max_pixels), settings)
 
     def ready() -> None:
         if not wanted and port:

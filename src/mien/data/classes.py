@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mien.emotions import EMOTIONS
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
 
 _SYNONYMS = {
     "anger": "angry", "disgusted": "disgust", "afraid": "fear", "fearful": "fear", "scared": "fear",
@@ -27,6 +27,18 @@ def emotion(name: str) -> str | None:
     lower = name.strip().lower()
     meant = _SYNONYMS.get(lower, lower)
     return meant if meant in EMOTIONS or meant == _EIGHTH else None
+
+
+def read_names(text: str) -> dict[str, str]:
+    """A mapping of class names as flags give it; raises UsageError where it is none.
+
+    >>> read_names("1=surprise, 2=fear, 8=")
+    {'1': 'surprise', '2': 'fear', '8': ''}
+    """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(equals and old.strip() for old, equals, _ in pairs):
+        raise UsageError(f"{text}: not a list of <class folder>=<name>, as in {_RAF_DB}")
+    return {old.strip(): new.strip() for old, _, new in pairs}
 
 
 def name_classes(path: Path, labels: Collection[str], given: Mapping[str, str], official: bool) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Lists of images to leave out, as `mien audit` writes them and `mien prepare --drop` takes them: `drop.csv`.
 
-A table with a column `path`, an image's name in the source; other columns, such as `reason`, are for people.
+A table with a column `path`, an image's name in the source; other columns, such as `reason`, are for readers.
 """
 
 from __future__ import annotations

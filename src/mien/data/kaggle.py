@@ -28,7 +28,7 @@ def download(name: str) -> Path:
         import kagglehub  # pyrefly: ignore[missing-import]
     except ImportError:
         raise UsageError(
-            f"{name}: needs kagglehub (pip install 'mien[hub]'); or download the archive and give its path"
+            f"{name}: needs kagglehub (pip install '.[hub]'); or download the archive and give its path"
         ) from None
     try:
         return Path(kagglehub.dataset_download(handle))

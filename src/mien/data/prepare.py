@@ -76,7 +76,8 @@ def plan(source: Source, how: SplitOptions) -> Plan:
     parts, origin = _parts(source, data, groups, how)
     paths = numbered(f"{part}/{path}" for part, path in zip(parts, data.paths, strict=True))
     flags = _flags(data, groups)
-    digests = _digests(source)
+    with reader(source) as read:
+        digests = [hashlib.sha256(read(entry.name)).hexdigest() for entry in source.entries]
     votes = _votes(data, how.votes)
     rows = tuple(
         Row(path, entry.label, part, entry.name, digest, int(group), flag, shares)
@@ -146,11 +147,6 @@ def _votes(data: Dataset, file: Path | None) -> list[tuple[float, ...]]:
     if not any(shares):
         raise DataError(f"{file}: has votes for none of the faces; is it the file for these data?")
     return shares
-
-
-def _digests(source: Source) -> list[str]:
-    with reader(source) as read:
-        return [hashlib.sha256(read(entry.name)).hexdigest() for entry in source.entries]
 
 
 def _write(planned: Plan, source: Source, out: Path, overwrite: bool, wrap: Wrap) -> bool:

@@ -120,6 +120,14 @@ def open_data(
     val, PrivateTest -> test). A source with folders train/, val/ and test/, or some of these, keeps them too; a
     missing val is drawn from train, a missing test stays missing. Anything else is split 70/15/15. What is drawn is
     drawn from `seed`, copies kept together. `classes` as for `open_source`.
+
+    >>> import tempfile
+    >>> from mien.data.drawn import write_drawn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = write_drawn(Path(folder) / "faces", count=70)
+    ...     split = open_data(Path(folder) / "faces")
+    >>> split.origin, split.train.images.shape, split.classes[:3]
+    ('split 70/15/15, seed 0', (49, 48, 48), ('angry', 'disgust', 'fear'))
     """
     source = open_source(path, classes)
     data = load(source, preprocess)

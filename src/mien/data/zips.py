@@ -40,7 +40,7 @@ class Zip:
                 members = zipfile.ZipFile(file).infolist()
             except _DAMAGE:
                 raise DataError(
-                    f"{self.path}: not a zip or tar archive (damaged or cut short?); download it again or give a folder"
+                    f"{self.path}: not a zip archive (damaged or cut short?); download it again or give a folder"
                 ) from None
         for member in members:
             if fault := _fault(member):

@@ -52,7 +52,7 @@ class _Seen:
 class Predictor:
     """Finds the faces in pictures and names the expression on each.
 
-    model: "base", "tiny" or "base-fer2013", which come with Mien, the path of a model file or run folder, or a model.
+    model: "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a model.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face below it keeps its likeliest expression and is marked uncertain.
@@ -152,9 +152,9 @@ class Predictor:
         size = self._model.preprocess.size
         faces = np.array(squares, np.uint8).reshape(-1, size, size)
         answers = predict_proba(self._model, faces, prior=self._prior)
-        return (
-            (answers + predict_proba(self._model, faces[:, :, ::-1], prior=self._prior)) / 2 if self._tta else answers
-        )
+        if not self._tta:
+            return answers
+        return np.float32(0.5) * (answers + predict_proba(self._model, faces[:, :, ::-1], prior=self._prior))
 
     def _face(self, cut: _Cut, answer: NDArray[np.float32]) -> Face:
         probabilities = dict(zip(self.classes, answer.tolist(), strict=True))

@@ -39,7 +39,7 @@ class QueryOptions(BaseModel):
     model: str = Field("", description="A name that `/v1/models` lists; the first of them if not given.")
     prior: Literal["natural", "uniform"] = Field(
         "natural",
-        description="`natural` expects expressions as often as training showed them, `uniform` each as often as any other.",
+        description="`natural` expects expressions as often as training showed them, `uniform` each equally often.",
     )
     crop: Literal["detect", "none"] = Field(
         "detect", description="`detect` finds the faces; `none` takes the picture as one ready-made crop."
@@ -71,7 +71,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     app.state.drain, app.state.workers = drain, workers
     _add_pictures(app, service)
     _add_status(app, service)
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    _add_page(app)
     _add_problems(app)
     if settings.origins:
         app.add_middleware(
@@ -134,7 +134,8 @@ class _Service:
         if query.model and query.model not in self.engine.models:
             names = ", ".join(self.engine.models)
             raise Problem(400, f"model '{query.model[:100]}': this server has {names}")
-        return Options(**{**query.model_dump(), "model": query.model or self.engine.default})
+        name = query.model or self.engine.default
+        return Options(name, query.prior, query.crop, query.min_confidence, query.max_faces, query.tta)
 
 
 def _number(i: int, several: bool) -> str:
@@ -199,6 +200,19 @@ def _add_status(app: FastAPI, service: _Service) -> None:
     @app.get("/metrics", tags=["server"], summary="Counters for Prometheus", responses=schema.METRICS)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page's files, all in one folder: a mount would take what other routes refuse."""
+    files = StaticFiles(directory=PAGE)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def page(request: Request) -> Response:
+        return await files.get_response("index.html", request.scope)
+
+    @app.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    async def file(request: Request, name: str) -> Response:
+        return await files.get_response(name, request.scope)
 
 
 def _add_problems(app: FastAPI) -> None:

@@ -221,5 +221,5 @@ def _upload(part: _Part) -> Upload:
     if options.get(b"name") != b"file":
         name = options.get(b"name", b"").decode(errors="replace")
         raise Problem(400, f"a part called '{name}'; pictures are in parts called 'file', options in the query")
-    name = options.get(b"filename", b"").decode(errors="replace")[:_NAME]
-    return Upload(name, b"".join(part.data))
+    name = options.get(b"filename", b"").decode(errors="replace").replace("%22", '"')  # so browsers write it in a form
+    return Upload(name[:_NAME], b"".join(part.data))

@@ -71,7 +71,7 @@ class Engine:
         return replace(named, faces=_largest(named.faces, options.max_faces)) if options.max_faces else named
 
     def explain(self, data: bytes, name: str, options: Options) -> dict[str, Any]:
-        """A prediction's plain values; each face with the square that the network saw, and its map, as PNG in base64."""
+        """A prediction's plain values; each face with what the network saw of it, and its map, as PNG in base64."""
         most = min(options.max_faces or _MOST_EXPLAINED, _MOST_EXPLAINED)
         prediction = self.predict(data, name, options._replace(max_faces=most))
         answer = prediction.to_dict()
@@ -154,7 +154,7 @@ def loaded(names: list[str], read: Callable[[str], Model], called: Callable[[str
 
 
 def warm_up(engine: Engine) -> None:
-    """Have the default model look at a gray picture, so that the first client does not wait for the detector to load."""
+    """Have the default model look at a gray picture, so that no client waits for the detector to load."""
     file = io.BytesIO()
     Image.new("L", (64, 64), 128).save(file, "PNG")
     engine.predict(file.getvalue(), "", Options(engine.default))

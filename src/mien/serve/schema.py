@@ -19,9 +19,9 @@ Send a picture, get the faces in it and the expression on each: what people woul
 curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8000/v1/predict
 ```
 
-Answers are the lines of `mien predict --json`. Pictures are neither stored nor passed on, and addresses are not fetched.
-In the European Union, Article 5(1)(f) of the AI Act bans inferring people's emotions at work and in education, except
-for medical or safety reasons.
+Answers are the lines of `mien predict --json`. Pictures are neither stored nor passed on; addresses are not fetched. In
+the European Union, Article 5(1)(f) of the AI Act bans inferring people's emotions at work and in education, except for
+medical or safety reasons.
 """
 PREDICT = """
 The body is a picture (`image/*`), JSON with the picture in base64, or a form with several parts called `file`. One

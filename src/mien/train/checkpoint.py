@@ -1,36 +1,33 @@
 """Checkpoints: where a run stands, in one file from which it goes on to the bit.
 
-The file is safetensors; what is no tensor is JSON in its header. The header also holds the SHA-256 of the whole
-file, computed with zeros in its own place: no byte can change unnoticed.
+The file is safetensors; what is no tensor is JSON in its header, with the checksum over both that model files have.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+import torch
+from safetensors import SafetensorError, safe_open
 
 from mien import atomic
 from mien.errors import TrainingError
-from mien.models.model import Model, parse_header
+from mien.models.formats.safetensors import sealed, unsealed
+from mien.models.model import Model, checksum, parse_header
 from mien.models.networks import build, torch_network
 from mien.records.run import Epoch
 from mien.train.state import State, copies, named
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 CHECKPOINT = "checkpoint.safetensors"
-
-_KEY = "mien"
-_NO_DIGEST = b'"sha256":"' + b"0" * 64 + b'"'
-_DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Put `checkpoint` in `path`'s place, whole or not at all."""
     state = checkpoint.state
     tensors = {**state.tensors, **copies("kept", torch_network(state.model).state_dict())}
+    arrays = {name: tensors[name].numpy() for name in sorted(tensors)}
     fields = {
         "run": checkpoint.run,
         "surroundings": checkpoint.surroundings,
@@ -55,55 +53,55 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "settings": state.settings,
         "schedule": state.schedule,
         "ended": state.ended,
+        "tensors": _described(arrays),
     }
-    data = save(tensors, {"sha256": "0" * 64, _KEY: json.dumps(fields)})
-    digest = hashlib.sha256(data).hexdigest().encode()
-    atomic.write_bytes(path, data.replace(_NO_DIGEST, b'"sha256":"' + digest + b'"', 1))
+    atomic.write_bytes(path, sealed(fields, arrays))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in a file; raises TrainingError where a byte of it is not as it was written."""
-    data = path.read_bytes()
-    if not _sound(data):
-        raise TrainingError(
-            f"{path}: damaged (its SHA-256 does not fit); put back a sound copy, or delete it and "
-            "--resume starts this run anew"
-        )
+    """The checkpoint in a file; raises TrainingError where it does not hold what was written."""
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        fields = json.loads(header["__metadata__"][_KEY])
-        return Checkpoint(_state(fields, load(data)), fields["run"], fields["surroundings"])
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        with safe_open(path, framework="np") as file:
+            header, digest = unsealed(file.metadata())
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        fields = json.loads(header)
+        if digest != checksum(header, arrays.values()) or fields["tensors"] != _described(arrays):
+            raise ValueError("its checksum does not fit")
+    except (SafetensorError, LookupError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"{path}: made by another version of Mien ({reason}); resume with that version, or delete it and "
+            f"{path}: damaged ({_line(error)}), or of another version of Mien; put back a sound copy, or delete it "
+            "and --resume starts this run anew"
+        ) from None
+    try:
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Checkpoint(_state(fields, tensors), fields["run"], fields["surroundings"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"{path}: made by another version of Mien ({_line(error)}); resume with that version, or delete it and "
             "--resume starts this run anew"
         ) from None
 
 
-def _sound(data: bytes) -> bool:
-    found = _DIGEST.search(data)
-    if not found:
-        return False
-    blank = data[: found.start()] + _NO_DIGEST + data[found.end() :]
-    return hashlib.sha256(blank).hexdigest().encode() == found[1]
+def _described(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, str]:
+    """Kind and shape of each array, which the checksum over the numbers alone would not guard."""
+    return {name: f"{array.dtype} {list(array.shape)}" for name, array in arrays.items()}
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _state(fields: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     history = tuple(Epoch(**epoch) for epoch in fields["history"])
+    model = parse_header(fields["model"])
+    network = build(model["architecture"], len(model["classes"]))
+    network.load_state_dict(named("kept", tensors))
     return State(
         history=history,
         kept=history[fields["kept_epoch"] - 1],
-        model=_model(fields["model"], named("kept", tensors)),
+        model=Model(network.eval(), **model),
         tensors={name: value for name, value in tensors.items() if not name.startswith("kept.")},
         settings=fields["settings"],
         schedule=fields["schedule"],
         ended=fields["ended"],
     )
-
-
-def _model(header: str, weights: dict[str, Tensor]) -> Model:
-    fields = parse_header(header)
-    network = build(fields["architecture"], len(fields["classes"]))
-    network.load_state_dict(weights)
-    return Model(network.eval(), **fields)

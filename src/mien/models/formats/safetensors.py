@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def read(path: Path) -> Model:
     """The model in a `.safetensors` file; raises ModelError unless Mien wrote it and every byte still counts."""
     try:
         with safe_open(path, framework="np") as file:
-            header, digest = _unsealed((file.metadata() or {})[_KEY])
+            header, digest = unsealed(file.metadata())
             fields = parse_header(header)
             network = build(fields["architecture"], len(fields["classes"]))
             expected = _arrays(network)
@@ -46,15 +46,19 @@ def read(path: Path) -> Model:
 
 def write(model: Model, path: Path) -> None:
     """Write `model` to a `.safetensors` file."""
-    fields, arrays = model.header(), _arrays(torch_network(model))
-    digest = checksum(json.dumps(fields), arrays.values())
     # not `save_file`: it makes a temporary file of its own, which a killed process would leave behind
-    path.write_bytes(save(arrays, {_KEY: json.dumps(fields | {_CHECKSUM: digest})}))
+    path.write_bytes(sealed(model.header(), _arrays(torch_network(model))))
 
 
-def _unsealed(text: str) -> tuple[str, str]:
+def sealed(fields: dict[str, Any], arrays: Arrays) -> bytes:
+    """A safetensors file of arrays, in their names' order, with fields and the checksum over both in its header."""
+    digest = checksum(json.dumps(fields), arrays.values())
+    return save(arrays, {_KEY: json.dumps(fields | {_CHECKSUM: digest})})
+
+
+def unsealed(metadata: Mapping[str, str] | None) -> tuple[str, str]:
     """The header as it was before the checksum was added to it, and the checksum."""
-    fields = json.loads(text)
+    fields = json.loads((metadata or {})[_KEY])
     digest = fields.pop(_CHECKSUM)
     return json.dumps(fields), digest
 

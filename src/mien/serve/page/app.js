@@ -1,0 +1,144 @@
+// The page: tabs, options, and the engine that all views ask.
+
+import { cameraView } from "./camera.js";
+import { alertLine, byId, showIntro } from "./dom.js";
+import { useClasses } from "./faces.js";
+import { photosView } from "./photos.js";
+import { videoView } from "./video.js";
+
+const source = document.querySelector("meta[name=mien-engine]").content;
+let models = [];
+let engine;
+
+const app = {
+  get engine() {
+    return engine;
+  },
+  options: () => ({ model: byId("model").value, prior: byId("prior").value, min_confidence: byId("least").value / 100 }),
+  classes: () => chosen()?.classes ?? [],
+  failed(error) {
+    if (error.constructor.name === "TokenNeeded") askToken();
+    else alertLine(error.message);
+  },
+};
+const views = { photos: photosView(app), camera: cameraView(app), video: videoView(app) };
+const tabs = [...document.querySelectorAll("[role=tab]")];
+let current = "photos";
+
+const chosen = () => models.find(({ name }) => name === byId("model").value);
+
+function open(name) {
+  views[current].hide();
+  current = name;
+  for (const tab of tabs) {
+    const on = tab.getAttribute("aria-controls") === name;
+    tab.setAttribute("aria-selected", on);
+    tab.tabIndex = on ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !on;
+  }
+  showIntro(true);
+  views[name].show();
+}
+
+function wireTabs() {
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => open(tab.getAttribute("aria-controls")));
+    tab.addEventListener("keydown", ({ key }) => {
+      const to = { ArrowRight: i + 1, ArrowLeft: i - 1, Home: 0, End: -1 }[key];
+      if (to === undefined) return;
+      const next = tabs.at(to % tabs.length);
+      next.focus();
+      next.click();
+    });
+  });
+}
+
+/** Files may be dropped or pasted anywhere. */
+function wireFiles() {
+  const take = (files) => {
+    const movies = files.filter(({ type }) => type.startsWith("video/"));
+    const photos = files.filter(({ type }) => !type.startsWith("video/"));
+    if (movies.length) open("video"), views.video.add(movies.slice(0, 1));
+    if (photos.length) open("photos"), views.photos.add(photos);
+  };
+  let depth = 0;
+  const over = (on) => document.body.classList.toggle("over", on);
+  addEventListener("dragenter", () => over(++depth > 0));
+  addEventListener("dragleave", () => over(--depth > 0));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(Boolean((depth = 0)));
+    take([...event.dataTransfer.files]);
+  });
+  addEventListener("paste", ({ clipboardData }) => take([...(clipboardData?.files ?? [])]));
+}
+
+function wireOptions() {
+  let waiting;
+  byId("options").addEventListener("submit", (event) => event.preventDefault());
+  byId("least").addEventListener("input", () => (byId("least-shown").textContent = `${byId("least").value}\u00a0%`));
+  byId("options").addEventListener("change", () => {
+    modelChosen();
+    clearTimeout(waiting);
+    waiting = setTimeout(() => Object.values(views).forEach((view) => view.optionsChanged()), 50);
+  });
+}
+
+function modelChosen() {
+  const model = chosen();
+  if (!model) return;
+  useClasses(model.classes);
+  byId("prior").options[1].disabled = !model.priors.includes("uniform");
+  if (!model.priors.includes("uniform")) byId("prior").value = "natural";
+  const { measured } = model;
+  byId("measured").textContent = measured
+    ? `Of ${measured.n.toLocaleString("en")} faces that nobody tuned it to, ${model.name} names ${(100 * measured.accuracy).toFixed(0)} of 100 as ${measured.labels} do.`
+    : "How often this model is right was not measured here.";
+}
+
+async function load() {
+  try {
+    const answer = await engine.models();
+    models = answer.models;
+    byId("model").replaceChildren(...models.map(({ name }) => new Option(name, name, false, name === answer.default)));
+    modelChosen();
+    alertLine();
+  } catch (error) {
+    app.failed(error);
+  }
+}
+
+function askToken() {
+  const dialog = byId("token-dialog");
+  if (!dialog.open) dialog.showModal();
+}
+
+/** Count what this page asks of other places than its own: nothing, and whoever doubts it can see. */
+function countOutside() {
+  let outside = 0;
+  const count = (urls) => {
+    outside += urls.filter((url) => /^(https?|wss?):/.test(url) && new URL(url).origin !== location.origin).length;
+    byId("outside-count").textContent = outside;
+    byId("outside").classList.toggle("some", outside > 0);
+  };
+  new PerformanceObserver((list) => count(list.getEntries().map(({ name }) => name))).observe({ type: "resource", buffered: true });
+  document.addEventListener("securitypolicyviolation", ({ blockedURI }) => count([blockedURI]));
+}
+
+countOutside();
+wireTabs();
+wireFiles();
+wireOptions();
+byId("token-form").addEventListener("submit", () => {
+  engine.setToken(byId("token").value);
+  byId("token").value = "";
+  load();
+});
+engine = await (await import(source)).connect();
+for (const place of document.querySelectorAll(".where")) place.textContent = engine.where;
+if (engine.where !== "this computer") {
+  byId("leaves").textContent = `Pictures go to ${engine.where}, where Mien runs, and nowhere else; it neither keeps them nor passes them on.`;
+}
+await load();
+document.body.dataset.ready = "";

@@ -1,0 +1,160 @@
+// The camera: one frame on its way at a time; what the camera gives meanwhile is let go.
+
+import { alertLine, announce, byId, el, percent, showIntro } from "./dom.js";
+import { drawBoxes, facePanel } from "./faces.js";
+import { Timeline } from "./timeline.js";
+import { Tracker } from "./track.js";
+
+const LONGEST = 640; // pixels of a frame's side
+const MINUTE = 60;
+const TICKS = [-60, -45, -30, -15, 0].map((time) => [time, time ? `${-time} s ago` : "now"]);
+const REASONS = {
+  NotAllowedError: "The browser may not use the camera. Allow it in the address bar, then try again.",
+  NotFoundError: "There is no camera. Plug one in, then try again.",
+  NotReadableError: "The camera is in use by another program. Close that, then try again.",
+  OverconstrainedError: "That camera is gone. Choose another one.",
+  AbortError: "The camera did not start. Try again.",
+};
+
+export function cameraView(app) {
+  const [view, stage, which] = ["camera-view", "camera-stage", "camera-which"].map(byId);
+  const canvas = document.createElement("canvas");
+  const tracker = new Tracker();
+  const timeline = new Timeline(byId("camera-time"));
+  const panel = facePanel(byId("camera-face"), "The face in the picture shows here, as soon as there is one.");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let stream, size, abort, spoken;
+  const answered = [];
+  timeline.draw([-MINUTE, 0], TICKS);
+
+  async function start() {
+    stop();
+    byId("camera-start").disabled = true;
+    try {
+      if (!navigator.mediaDevices) throw new Error("A browser gives the camera to https pages and to localhost only. Open this page there.");
+      const wanted = which.value ? { deviceId: { exact: which.value } } : { facingMode: "user" };
+      stream = await navigator.mediaDevices.getUserMedia({ video: { ...wanted, width: { ideal: 1280 }, height: { ideal: 720 } } });
+      view.srcObject = stream;
+      await view.play();
+    } catch (error) {
+      stop(REASONS[error.name] ?? error.message);
+      return;
+    }
+    const [track] = stream.getVideoTracks();
+    track.addEventListener("ended", () => stop("The camera stopped. Is it still plugged in?"));
+    stage.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
+    byId("camera-cover").hidden = true;
+    showIntro(false);
+    byId("camera-stop").disabled = false;
+    byId("camera-stop").focus();
+    timeline.clear();
+    abort = new AbortController();
+    list();
+    animate(performance.now(), abort.signal);
+    look(abort.signal);
+  }
+
+  function stop(words) {
+    abort?.abort();
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    stream = view.srcObject = null;
+    tracker.clear();
+    panel(null);
+    drawBoxes(byId("camera-boxes"), [], [1, 1]);
+    byId("camera-cover").hidden = false;
+    byId("camera-start").disabled = false;
+    byId("camera-stop").disabled = true;
+    byId("camera-rate").textContent = "";
+    if (words) byId("camera-words").textContent = words;
+    if (words) announce(words);
+  }
+
+  async function list() {
+    const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
+    const chosen = stream?.getVideoTracks()[0].getSettings().deviceId;
+    which.replaceChildren(...cameras.map(({ deviceId, label }, i) => el("option", { value: deviceId, selected: deviceId === chosen }, label || `Camera ${i + 1}`)));
+    byId("camera-choice").hidden = cameras.length < 2;
+  }
+
+  /** Ask frame after frame, as fast as answers come. */
+  async function look(signal) {
+    while (!signal.aborted) {
+      await frame();
+      if (signal.aborted) return;
+      const time = performance.now();
+      try {
+        const blob = await grab();
+        const { prediction } = await app.engine.predict(blob, "camera", app.options(), signal);
+        if (signal.aborted) return;
+        alertLine();
+        take(prediction, time);
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        app.failed(error);
+        stop(error.message);
+        return;
+      }
+    }
+  }
+
+  /** The next new frame; none while the page is not seen. */
+  function frame() {
+    return new Promise((resolve) => {
+      const next = () => (document.hidden ? document.addEventListener("visibilitychange", next, { once: true }) : resolve());
+      if (view.requestVideoFrameCallback) view.requestVideoFrameCallback(next);
+      else requestAnimationFrame(next);
+      abort.signal.addEventListener("abort", resolve, { once: true });
+    });
+  }
+
+  function grab() {
+    const scale = Math.min(1, LONGEST / Math.max(view.videoWidth, view.videoHeight));
+    size = [view.videoWidth * scale, view.videoHeight * scale].map(Math.round);
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+    stage.style.setProperty("--ratio", size[0] / size[1]);
+    canvas.getContext("2d").drawImage(view, 0, 0, ...size);
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+  }
+
+  function take(prediction, time) {
+    const [main] = tracker.follow(prediction.faces, time, app.options().min_confidence);
+    panel(main);
+    const now = performance.now();
+    timeline.add(time / 1000, main ?? null);
+    timeline.forget(now / 1000 - MINUTE - 1);
+    answered.push(now);
+    while (now - answered[0] > 2000) answered.shift();
+    const rate = answered.length > 1 ? (1000 * (answered.length - 1)) / (now - answered[0]) : 0;
+    byId("camera-rate").textContent = `${rate.toFixed(0)} answers a second`;
+    byId("camera-rate").dataset.rate = rate.toFixed(2);
+    speak(main, now);
+  }
+
+  /** Screen readers hear of a change, at most every five seconds. */
+  function speak(face, now) {
+    const words = face ? face.emotion : "no face";
+    if (spoken && (spoken.words === words || now - spoken.now < 5000)) return;
+    spoken = { words, now };
+    announce(face ? `${face.emotion} ${percent(face.confidence)}` : words);
+    byId("camera-time").setAttribute("aria-label", timeline.words());
+  }
+
+  /** Between answers boxes go on and time passes. */
+  function animate(before, signal) {
+    requestAnimationFrame((now) => {
+      if (signal.aborted) return;
+      if (size) drawBoxes(byId("camera-boxes"), tracker.at(now, now - before, still.matches), size, stage.classList.contains("mirrored"));
+      const seconds = performance.now() / 1000;
+      timeline.draw([seconds - MINUTE, seconds], TICKS.map(([time, text]) => [seconds + time, text]));
+      animate(now, signal);
+    });
+  }
+
+  byId("camera-start").addEventListener("click", start);
+  byId("camera-stop").addEventListener("click", () => {
+    stop();
+    byId("camera-start").focus();
+  });
+  which.addEventListener("change", start);
+  return { add: () => {}, show: () => timeline.draw(), hide: () => stream && stop(), optionsChanged: () => tracker.clear() };
+}

@@ -1,0 +1,485 @@
+"""The page in a browser: photos, camera, video, by mouse and keyboard, on a desk and on a phone.
+
+Needs playwright and a Chromium of the system; axe-core, by npm, for the check of accessibility.
+"""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from serving import Running, serving
+
+from mien.cli.app import main
+from mien.data.drawn import draw_face
+from mien.serve.app import PAGE
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine: apt-get install chromium")
+expect.set_options(timeout=30_000)
+
+CAMERA = (640, 480)
+
+
+def drawn_frame(face: Image.Image, step: int, steps: int) -> np.ndarray:
+    """A drawn face on dark ground, on its way around."""
+    turn = 2 * np.pi * step / steps
+    picture = Image.new("L", CAMERA, 16)
+    picture.paste(face, (round(190 + 90 * np.sin(turn)), round(110 + 60 * np.sin(2 * turn))))
+    return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    drawn = Image.fromarray(draw_face("happy", np.random.default_rng((7, 0))))
+    face = drawn.resize((260, 260), Image.Resampling.BICUBIC)
+    return [drawn_frame(face, step, 90) for step in range(90)]
+
+
+@pytest.fixture(scope="module")
+def y4m(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine seconds of a camera."""
+    path = tmp_path_factory.mktemp("camera") / "drawn.y4m"
+    colourless = bytes([128]) * (CAMERA[0] * CAMERA[1] // 2)
+    with open(path, "wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n")
+        for frame in frames:
+            file.write(b"FRAME\n" + frame.tobytes() + colourless)
+    return path
+
+
+@pytest.fixture(scope="module")
+def webm(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cv2 = pytest.importorskip("cv2")
+    path = tmp_path_factory.mktemp("video") / "drawn.webm"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 30, CAMERA)
+    if not writer.isOpened():
+        pytest.skip("OpenCV cannot write WebM here")
+    for frame in frames[:60]:
+        writer.write(np.repeat(frame[..., None], 3, axis=2))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with serving("--model", "base", "--model", "tiny") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(y4m: Path) -> Iterator[Browser]:
+    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={y4m}"]
+    flags = ["--no-sandbox", "--disable-gpu", *fake]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Running) -> Iterator[Opener]:
+    """Opens the page; at the end nothing was asked of any other place, and nothing went wrong unseen."""
+    contexts: list[BrowserContext] = []
+    outside: list[str] = []
+    wrong: list[str] = []
+
+    def open_page(url: str = server.url, width: int = 1280, height: int = 900, camera: bool = True, **options) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        if camera:
+            context.grant_permissions(["camera"], origin=url.split("#")[0].rstrip("/"))
+
+        def pass_on(route) -> None:
+            if route.request.url.startswith("http://127.0.0.1:"):
+                route.continue_()
+            else:
+                outside.append(route.request.url)
+                route.abort()
+
+        context.route(lambda address: address.startswith(("http", "ws")), pass_on)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(str(message)) if "Content Security" in str(message) else None)
+        page.goto(url)
+        page.locator("body[data-ready]").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        for page in context.pages:
+            assert page.locator("#outside-count").inner_text() == "0"
+        context.close()
+    assert (outside, wrong) == ([], [])
+
+
+def show_example(page: Page) -> None:
+    page.get_by_role("button", name="see an example").click()
+    expect(page.locator("details.face")).to_have_count(4)
+
+
+def downloaded(page: Page, name: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
+    return Path(download.value.path()).read_bytes()
+
+
+def test_a_first_visit(visit):
+    page = visit()
+    expect(page.get_by_role("heading", level=1)).to_have_text("What does a face show?")
+    expect(page.get_by_text("Article 5(1)(f) of the AI Act")).to_be_visible()
+    expect(page.get_by_text("a face does not reliably show what a person feels")).to_be_visible()
+    expect(page.locator("#model option")).to_have_text(["base", "tiny"])
+    show_example(page)
+    expect(page.locator("#photo-count")).to_have_text("1 photo, 4 faces")
+    expect(page.locator(".box")).to_have_count(4)
+    expect(page.locator(".box.unsure")).to_have_count(1)
+    expect(page.locator("#live")).to_contain_text("example.png: 4 faces: happy")
+
+
+def test_what_is_saved_are_the_command_lines_bytes(visit, make_image, tmp_path, monkeypatch, capsys):
+    shutil.copy(PAGE / "example.png", tmp_path)
+    make_image(tmp_path / 'no, "body".png', size=200)
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8 cut")
+    names = ["example.png", 'no, "body".png', "cut.jpg"]
+    page = visit()
+    page.locator("#choose").set_input_files([tmp_path / name for name in names])
+    expect(page.locator("#photo-json")).to_be_enabled()
+    expect(page.get_by_text("No face was found")).to_be_visible()
+    expect(page.get_by_text("not a readable image")).to_be_visible()
+    saved_json, saved_csv = downloaded(page, "JSON"), downloaded(page, "CSV")
+    monkeypatch.chdir(tmp_path)
+    main(["predict", *names, "--json", "--min-confidence", "0.5", "--csv", "table.csv"])
+    assert saved_json == capsys.readouterr().out.encode()
+    assert saved_csv == Path("table.csv").read_bytes()
+
+
+def test_a_photo_is_asked_for_once(visit):
+    page = visit()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/v1/" in request.url else None)
+    show_example(page)
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+
+
+def test_why(visit):
+    page = visit()
+    show_example(page)
+    page.get_by_role("button", name="Why happy?").click()
+    expect(page.locator(".why img")).to_have_count(3)
+    expect(page.locator(".why p")).to_contain_text("less sure of happy")
+    assert all(page.locator(".why img").evaluate_all("images => images.map(image => image.naturalWidth)"))
+
+
+def test_other_options_ask_again(visit):
+    page = visit()
+    show_example(page)
+    with page.expect_response(lambda response: "model=tiny" in response.url and "prior=uniform" in response.url):
+        page.locator("#prior").select_option("uniform")
+        page.locator("#model").select_option("tiny")
+    expect(page.locator(".waiting")).to_have_count(0)
+    page.locator("#least").fill("90")
+    expect(page.locator("#least-shown")).to_have_text("90\u00a0%")
+    expect(page.locator(".waiting")).to_have_count(0)
+    labels = page.locator(".box span").all_inner_texts()
+    assert sum(label.endswith("%") and "?" in label for label in labels) == page.locator(".box.unsure").count() >= 1
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_photos_are_dropped_and_pasted(visit, way):
+    page = visit()
+    data = list((PAGE / "example.png").read_bytes())
+    page.evaluate(
+        """([data, way]) => {
+          const files = new DataTransfer();
+          files.items.add(new File([new Uint8Array(data)], "given.png", {type: "image/png"}));
+          const event = way === "drop" ? new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})
+            : new ClipboardEvent("paste", {clipboardData: files, bubbles: true});
+          document.body.dispatchEvent(event);
+        }""",
+        [data, way],
+    )
+    expect(page.locator("details.face")).to_have_count(4)
+    expect(page.get_by_role("heading", name="given.png")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_text("Drop photos here")).to_be_visible()
+
+
+def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(PAGE / "example.png") as image:
+        wide = image.crop((0, 0, 672, 336)).transpose(Image.Transpose.ROTATE_90)  # undone by the remark
+        wide.save(tmp_path / "turned.jpg", exif=exif)
+    page = visit()
+    page.locator("#choose").set_input_files(tmp_path / "turned.jpg")
+    expect(page.locator(".box")).to_have_count(2)
+    shape = page.locator(".picture").bounding_box()
+    assert shape["width"] / shape["height"] == pytest.approx(2, abs=0.02)
+    boxes = [page.locator(".box").nth(i).bounding_box() for i in range(2)]
+    assert (
+        boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"] and abs(boxes[0]["y"] - boxes[1]["y"]) < shape["height"] / 4
+    )
+
+
+def test_the_camera(visit):
+    page = visit()
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-rate")).to_contain_text("answers a second")
+    expect(page.locator("#camera-boxes .box")).to_have_count(1)
+    expect(page.locator("#camera-face .answer")).to_contain_text("happy")
+    expect(page.locator("#camera-time")).to_have_attribute("aria-label", re.compile("the largest face showed: happy"))
+    assert page.locator("#camera-time").evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(v => v)"
+    )
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Start the camera")).to_be_focused()
+    expect(page.locator("#camera-boxes .box")).to_have_count(0)
+
+
+def test_boxes_stay_on_the_face(visit):
+    """The middle of the box is where the drawn face is in the very frame shown, mirrored as the picture is."""
+    page = visit()
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-boxes .box")).to_have_count(1)
+    off = page.evaluate(
+        """async () => {
+          const video = document.getElementById("camera-view");
+          const canvas = new OffscreenCanvas(64, 48);
+          const context = canvas.getContext("2d", {willReadFrequently: true});
+          const distances = [];
+          for (let i = 0; i < 40; i++) {
+            await new Promise(requestAnimationFrame);
+            const box = document.querySelector("#camera-boxes .box");
+            if (!box) continue;
+            context.drawImage(video, 0, 0, 64, 48);
+            const {data} = context.getImageData(0, 0, 64, 48);
+            let sum = 0, at = 0;
+            for (let p = 0; p < 64 * 48; p++) if (data[4 * p] > 40) { sum++; at += p % 64; }
+            const middle = parseFloat(box.style.left) + parseFloat(box.style.width) / 2;
+            distances.push(Math.abs(middle - (100 - 100 * at / sum / 64)) / parseFloat(box.style.width));
+          }
+          return distances.sort((a, b) => a - b)[Math.floor(distances.length / 2)];
+        }"""
+    )
+    assert off < 0.5  # of the face's width, on a machine that may have other things to do
+
+
+def test_only_one_frame_is_on_its_way(visit):
+    page = visit()
+    flying, most = set(), 0
+
+    def started(request) -> None:
+        nonlocal most
+        if "/v1/predict" in request.url:
+            flying.add(request)
+            most = max(most, len(flying))
+
+    page.on("request", started)
+    page.on("requestfinished", lambda request: flying.discard(request))
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-face .answer")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert most == 1
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        ("NotAllowedError", "may not use the camera"),
+        ("NotFoundError", "There is no camera"),
+        ("NotReadableError", "another program"),
+    ],
+)
+def test_a_camera_that_cannot_be_had(visit, error, words):
+    page = visit(camera=False)
+    page.evaluate(
+        "name => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); } }", error
+    )
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-words")).to_contain_text(words)
+    expect(page.locator("#live")).to_contain_text(words)
+    expect(page.get_by_role("button", name="Start the camera")).to_be_enabled()
+
+
+def test_a_camera_that_is_unplugged(visit):
+    page = visit()
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-face .answer")).to_be_visible()
+    ended = "video => video.srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    page.locator("#camera-view").evaluate(ended)
+    expect(page.locator("#camera-words")).to_contain_text("still plugged in")
+
+
+def test_a_video(visit, webm):
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#video-choose").set_input_files(webm)
+    expect(page.locator("#video-state")).to_have_text("drawn.webm: 10 frames looked at")
+    expect(page.locator("#video-face .answer")).to_contain_text("happy")
+    expect(page.locator("#video-boxes .box")).to_have_count(1)
+    words = "From 0:00 to 0:01 the largest face showed: happy 100\u00a0% of the time."
+    expect(page.locator("#video-time")).to_have_attribute("aria-label", words)
+    lines = [json.loads(line) for line in downloaded(page, "JSON").splitlines()]
+    assert [line["frame"] for line in lines] == list(range(10)) and lines[3]["time"] == 0.6
+    assert all(line["source"] == "drawn.webm" and len(line["faces"]) == 1 for line in lines)
+    table = downloaded(page, "CSV").decode().splitlines()
+    assert len(table) == 11 and table[0].startswith("source,frame,time,x,y,width,height,emotion")
+    page.locator("#video-time").click(position={"x": 300, "y": 40})
+    assert page.locator("#video-view").evaluate("video => video.currentTime") > 0.3
+
+
+def test_a_video_that_the_browser_cannot_decode(visit, tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(1000))
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#video-choose").set_input_files(tmp_path / "film.mp4")
+    expect(page.locator("#video-state")).to_contain_text("cannot decode that video")
+
+
+def test_by_keyboard_alone(visit):
+    page = visit()
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the pictures")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Camera")).to_be_focused()
+    expect(page.get_by_role("tabpanel", name="Camera")).to_be_visible()
+    page.keyboard.press("End")
+    expect(page.get_by_role("tabpanel", name="Video")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tabpanel", name="Photos")).to_be_visible()
+    for _ in range(5):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="see an example")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("details.face")).to_have_count(4)
+    page.locator("details.face summary").nth(1).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("details.face").nth(1)).to_have_attribute("open", "")
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig: pytest.Config) -> str:
+    """axe-core's source, fetched once."""
+    folder = Path(pytestconfig.cache.mkdir("axe"))
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        npm = shutil.which("npm")
+        if not npm:
+            pytest.skip("no npm, which brings axe-core")
+        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "axe-core@4"]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("npm cannot bring axe-core here")
+    return script.read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_that_axe_knows(visit, axe, webm, scheme):
+    page = visit(color_scheme=scheme, bypass_csp=True)
+
+    def check() -> None:
+        page.evaluate(axe)
+        found = page.evaluate("axe.run().then(result => result.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
+        assert found == []
+
+    check()
+    show_example(page)
+    page.get_by_role("button", name="Why happy?").click()
+    expect(page.locator(".why img")).to_have_count(3)
+    check()
+    page.get_by_role("tab", name="Camera").click()
+    check()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-face .answer")).to_be_visible()
+    check()
+    page.get_by_role("tab", name="Video").click()
+    check()
+    page.locator("#video-choose").set_input_files(webm)
+    expect(page.locator("#video-json")).to_be_enabled()
+    check()
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_nothing_sticks_out(visit, webm, width):
+    page = visit(width=width, height=800)
+
+    def check() -> None:
+        out = page.evaluate(
+            """() => [...document.querySelectorAll("body *")].filter(e => e.checkVisibility()
+              && !e.closest(".boxes, .hidden, .skip")
+              && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+        )
+        assert out == [] and page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    check()
+    show_example(page)
+    check()
+    page.get_by_role("tab", name="Camera").click()
+    check()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#video-choose").set_input_files(webm)
+    expect(page.locator("#video-json")).to_be_enabled()
+    check()
+
+
+def test_nothing_jumps(visit):
+    """Layout shift, as Chromium measures it, while the page loads, a photo is answered and the camera runs."""
+    page = visit()
+    shift = """() => new Promise(resolve => new PerformanceObserver(list => resolve(
+        list.getEntries().filter(e => !e.hadRecentInput).reduce((sum, e) => sum + e.value, 0)))
+        .observe({type: "layout-shift", buffered: true}) || setTimeout(() => resolve(0), 500))"""
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-face .answer")).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert page.evaluate(shift) < 0.05
+
+
+def test_less_motion_where_less_is_wanted(visit):
+    page = visit(reduced_motion="reduce")
+    page.locator("#cards").evaluate("e => e.innerHTML = '<div class=waiting><div class=picture></div></div>'")
+    name = page.locator(".picture").evaluate("e => getComputedStyle(e, '::after').animationName")
+    assert name == "none"
+
+
+def test_a_server_that_wants_a_token(visit):
+    with serving("--model", "tiny", "--token", "sesame") as guarded:
+        page = visit(guarded.url)
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.get_by_role("textbox", name="Token").fill("sesame")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#model option")).to_have_text(["tiny"])
+        show_example(page)
+        told = visit(f"{guarded.url}#token=sesame")
+        show_example(told)
+        assert "sesame" not in told.url
+
+
+def test_a_server_that_is_gone(visit):
+    with serving("--model", "tiny") as other:
+        page = visit(other.url)
+        other.process.send_signal(signal.SIGTERM)
+        other.process.wait(30)
+        page.locator("#choose").set_input_files(PAGE / "example.png")
+        expect(page.get_by_role("alert")).to_contain_text("Is mien serve still running?")
