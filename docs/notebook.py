@@ -2,8 +2,8 @@
 
     python docs/notebook.py
 
-As matplotlib leaves them, the pictures would be 4 MB. Here each is scaled to at most 800 pixels in width and to a palette
-of 48 colours, so that the executed notebook stays under 1 MB; the files that it writes beside are the full ones.
+As matplotlib leaves them, the pictures would be 4 MB. Here each is scaled to at most 800 pixels in width and to a
+palette of 48 colours, so that the executed notebook stays under 1 MB. The files that it writes are the full ones.
 """
 
 from __future__ import annotations
