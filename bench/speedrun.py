@@ -53,7 +53,7 @@ def train_once(archive: Path, recipe: Recipe, seed: int, out: Path) -> None:
     model = train(recipe, train_part, val, seed, "cpu").model
     write_model(model, out)
     done = time.time()
-    scores = evaluate(model, test, name=recipe.name, data=str(archive), split="test").scores
+    scores = evaluate(model, test).scores
     print(json.dumps({"done": done, "accuracy": scores.accuracy}))
 
 

@@ -20,7 +20,7 @@ from mien.audit.findings import Audit, audit
 from mien.audit.suspects import FOLDS, RECIPE, cross_probabilities, find_suspects
 from mien.data.sources import open_source
 from mien.data.votes import read_votes
-from mien.evaluate.intervals import wilson
+from mien.records.intervals import wilson
 
 DEPTHS = (100, 300, 1000, 3000)
 

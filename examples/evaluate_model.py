@@ -13,7 +13,7 @@ split = open_data(data_path)
 part = "test" if len(split.test) else "val"
 faces = split.part(part)
 
-evaluation = evaluate(read_model(model_path), faces, name=model_path, data=data_path, split=part)
+evaluation = evaluate(read_model(model_path), faces)
 scores = evaluation.scores
 low, high = scores.accuracy_ci95
 print(f"{part} accuracy {scores.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%}, n = {scores.n:,})")

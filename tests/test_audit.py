@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.audit import suspects
-from mien.audit.findings import Audit, audit, facts
+from mien.audit.findings import Audit, audit, audit_facts
 from mien.audit.near import hashes
+from mien.audit.record import audit_record
 from mien.audit.suspects import FOLDS, FoldProgress, _folds, find_suspects
-from mien.audit.tables import audit_text, to_drop
+from mien.audit.tables import audit_text, to_drop, write_tables
 from mien.cli.app import main
 from mien.data.dataset import Dataset
 from mien.data.drop import drop_text, read_drop, without
@@ -28,9 +29,10 @@ from mien.data.manifest import read_manifest
 from mien.data.prepare import SplitOptions, plan
 from mien.data.sources import open_source
 from mien.errors import DataError, MienError, UsageError
+from mien.records.audit import AuditRecord
 from mien.records.recipe import Recipe
-from mien.report.audit_content import audit_content, read_audit
-from mien.report.audit_page import write_audit
+from mien.records.record import plain
+from mien.report.audit_page import write_audit_page
 from mien.train.trainer import Listener, Progress
 
 Picture = NDArray[np.uint8]
@@ -151,29 +153,31 @@ def test_what_was_planted_is_found_and_nothing_else(clean: Path, seen: Audit) ->
 
 
 def test_the_counts(seen: Audit) -> None:
-    counts = facts(seen)
-    assert sum(counts["images"].values()) == len(seen.names) == counts["distinct"] + 3
-    assert counts["copies"] == {
+    facts = audit_facts(seen)
+    assert facts.distinct is not None
+    assert facts.images == len(seen.names) == facts.distinct + 3
+    assert plain(facts.copies) == {
         "groups": 3,
         "images": 6,
+        "by_part": {"train": 5, "val": 1, "test": 0},
         "groups_in_several_parts": 1,
         "groups_with_conflicting_labels": 1,
         "also_in_train": {"val": 1, "test": 0},
     }
-    near = counts["near_copies"]
-    assert (near["pairs"], near["pairs_in_several_parts"], near["pairs_with_different_labels"]) == (6, 6, 1)
-    assert near["nearly_in_train"] == {"val": 6, "test": 0}
-    assert sum(counts["classes"]["train"].values()) == counts["images"]["train"]
+    near = facts.near_copies
+    assert (near.pairs, near.pairs_in_several_parts, near.pairs_with_different_labels) == (6, 6, 1)
+    assert near.nearly_in_train == {"val": 6, "test": 0}
+    assert sum(facts.part_sizes().values()) == facts.images
 
 
 def test_a_source_without_parts_has_one(drawn: Path) -> None:
     """The drawn faces hold copies, now and then under another label, as FER-2013 does."""
     found = audit(open_source(drawn))
-    counts = facts(found)
-    assert counts["images"] == {"all": 160}
-    assert counts["copies"]["groups"] and counts["copies"]["groups_with_conflicting_labels"]
-    assert counts["copies"]["groups_in_several_parts"] == 0
-    assert counts["copies"]["also_in_train"] == {}
+    facts = audit_facts(found)
+    assert facts.part_sizes() == {"all": 160}
+    assert facts.copies.groups and facts.copies.groups_with_conflicting_labels
+    assert facts.copies.groups_in_several_parts == 0
+    assert facts.copies.also_in_train == {}
 
 
 def test_the_hash_ignores_brightness_and_contrast() -> None:
@@ -205,15 +209,15 @@ def test_prepare_leaves_out_what_the_audit_lists(
 ) -> None:
     where, out = tmp_path / "audit", tmp_path / "data"
     assert main(["audit", str(planted), "--out", str(where), "--json"]) == 0
-    total = sum(json.loads(capsys.readouterr().out)["images"].values())
+    total = json.loads(capsys.readouterr().out)["images"]
     prepare = ["prepare", "--input_dir", str(planted), "--output_dir", str(out), "--drop", str(where / "drop.csv")]
     assert main([*prepare, "--split", "official"]) == 0
-    assert "listed to be dropped: 3" in capsys.readouterr().out
+    assert "listed in --drop: 3" in capsys.readouterr().out
     rows = read_manifest(out)
     assert len(rows) == total - 3
     assert not {row.source for row in rows} & set(read_drop(where / "drop.csv"))
     assert not any("conflict" in row.flags or "blank" in row.flags for row in rows)
-    assert facts(audit(open_source(out)))["copies"]["groups_with_conflicting_labels"] == 0
+    assert audit_facts(audit(open_source(out))).copies.groups_with_conflicting_labels == 0
 
 
 def test_any_part_of_the_audit_can_be_dropped(planted: Path, seen: Audit, tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ def test_a_list_survives_odd_names(tmp_path: Path) -> None:
 
 
 def test_an_audit_is_not_overwritten(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_audit(audit(open_source(clean)), None, tmp_path, data=str(clean), command="mien audit")
+    write_tables(audit(open_source(clean)), (), tmp_path)
     before = (tmp_path / "audit.csv").read_bytes()
     assert main(["audit", str(clean), "--out", str(tmp_path)]) == 2
     assert re.fullmatch(r"mien: .*: holds an audit already; choose another folder.*\n", capsys.readouterr().err)
@@ -270,8 +274,8 @@ def test_an_audit_is_not_overwritten(clean: Path, tmp_path: Path, capsys: pytest
 
 
 def test_the_page_asks_for_nothing_and_escapes_everything(seen: Audit, tmp_path: Path) -> None:
-    write_audit(seen, (), tmp_path, data="<script>alert(1)</script>", command="mien audit")
-    page = (tmp_path / "audit.html").read_text(encoding="utf-8")
+    record = audit_record(seen, (), data="<script>alert(1)</script>", command="mien audit", folder=tmp_path)
+    page = write_audit_page(record, tmp_path).read_text(encoding="utf-8")
     assert page.count("<script") == 1, "the page's own"
     assert "default-src 'none'" in page
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
@@ -282,8 +286,9 @@ def test_the_page_asks_for_nothing_and_escapes_everything(seen: Audit, tmp_path:
 @pytest.mark.parametrize("looked", [True, False])
 def test_a_report_reads_what_the_audit_found(seen: Audit, tmp_path: Path, looked: bool) -> None:
     found = [suspects.Suspect(3, 1, 0.1)] if looked else None
-    write_audit(seen, found, tmp_path, data="d", command="mien audit d")
-    assert read_audit(tmp_path) == audit_content(seen, found, data="d", command="mien audit d", folder=tmp_path)
+    record = audit_record(seen, found, data="d", command="mien audit d", folder=tmp_path)
+    record.write(tmp_path)
+    assert AuditRecord.read(tmp_path) == record
 
 
 def test_folds_keep_copies_and_near_copies_together(seen: Audit) -> None:
@@ -317,9 +322,7 @@ def test_networks_that_know_nothing_suspect_nothing() -> None:
     labels = np.arange(100) % 4
     known = np.eye(4, dtype=np.float32)[labels]
     assert suspects.check_known(labels, known) == 1
-    with pytest.raises(
-        DataError, match="name 25% of the faces as they are labelled, and the commonest label alone 25%"
-    ):
+    with pytest.raises(DataError, match="agree with 25% of the labels, the most frequent class alone with 25%"):
         suspects.check_known(labels, np.roll(known, 1, axis=0) * 0 + [[1, 0, 0, 0]])
 
 
@@ -389,15 +392,16 @@ def test_the_real_archive(archive: Path) -> None:
     source = open_source(archive)
     if any(entry.part == "test" for entry in source.entries):
         pytest.skip("the facts are those of Training and PublicTest")
-    counts = facts(audit(source))
-    assert counts["images"] == {"train": 28_709, "val": 3_589}
-    assert counts["distinct"] == 30_769
-    assert counts["copies"] == {
+    facts = audit_facts(audit(source))
+    assert facts.part_sizes() == {"train": 28_709, "val": 3_589}
+    assert facts.distinct == 30_769
+    assert plain(facts.copies) | {"by_part": None} == {
         "groups": 1_271,
         "images": 2_800,
+        "by_part": None,
         "groups_in_several_parts": 270,
         "groups_with_conflicting_labels": 46,
         "also_in_train": {"val": 280},
     }
-    assert counts["blank"] == 12
-    assert 1_800 < counts["near_copies"]["pairs"] < 2_000
+    assert facts.blank == 12
+    assert 1_800 < facts.near_copies.pairs < 2_000

@@ -40,7 +40,7 @@ def faces_as_named(count: int, spoiled: float) -> Dataset:
 def test_calibrating_lowers_the_error_and_keeps_the_answers() -> None:
     overconfident = replace(lively(), temperature=0.05)
     faces = faces_as_named(600, spoiled=0.4)
-    calibration = calibrate(overconfident, faces, name="m", data="d")
+    calibration = calibrate(overconfident, faces)
     assert calibration.n == 600
     assert calibration.error_after < calibration.error_before
     before, after = (predict_proba(model, FACES).argmax(1) for model in (overconfident, calibration.model))

@@ -6,24 +6,25 @@ from pathlib import Path
 
 import pytest
 from test_figures import SEVEN
-from test_report import a_config, write_run, write_scores
+from test_report import a_run, write_run, write_scores
 
 from mien.cli.app import main
 from mien.errors import DataError
 from mien.models.files import model_digest
+from mien.records.run import RunRecord
 from mien.report.card import card
 from mien.report.intended_use import LIMITS, MISUSES, USES
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    folder = write_run(tmp_path / "run", a_config())
+    folder = write_run(tmp_path / "run", a_run())
     return write_scores(folder, str(folder), model_sha256=model_digest(folder))
 
 
-def notes_of(config: dict) -> dict[str, str]:
+def notes_of(run: RunRecord) -> dict[str, str]:
     """What the model of a run says of itself, whatever file it is in."""
-    return {"recipe": config["recipe"]["name"], "seed": str(config["seed"]), "data": config["data"]["note"]}
+    return {"recipe": run.recipe.name, "seed": str(run.seed), "data": run.data.note}
 
 
 def tables_of(text: str) -> list[list[str]]:
@@ -60,8 +61,8 @@ def test_all_tables_are_whole(run: Path) -> None:
 
 def test_folders_of_one_model_make_one_part(run: Path, tmp_path: Path) -> None:
     """An evaluation of the same model from another file, under the name it comes along with."""
-    config = a_config()
-    shipped = write_scores(tmp_path / "shipped", "base", model_sha256="0", notes=notes_of(config))
+    record = a_run()
+    shipped = write_scores(tmp_path / "shipped", "base", model_sha256="0", notes=notes_of(record))
     (run / "metrics.json").unlink()
     other = write_scores(tmp_path / "other", "other.onnx", model_sha256="1", notes={"recipe": "modern"})
     text = card([shipped, other, run])
@@ -73,12 +74,12 @@ def test_folders_of_one_model_make_one_part(run: Path, tmp_path: Path) -> None:
 def test_what_is_not_there_is_left_out_or_said(run: Path) -> None:
     (run / "metrics.json").unlink()
     assert "Not evaluated yet." in card([run])
-    assert "on damaged faces" not in card([run])
+    assert "on corrupted faces" not in card([run])
 
 
 def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     classes = ("a|b", "<script>", *SEVEN[2:])
-    text = card([write_run(tmp_path / "run", a_config(classes, path="x\ny"))])
+    text = card([write_run(tmp_path / "run", a_run(classes, path="x\ny"))])
     assert "| a\\|b |" in text
     assert "| \\<script\\> |" in text
     assert "| from | x y |" in text

@@ -1,10 +1,13 @@
 """The command line as its users type it."""
 
+import errno
 import importlib
 import inspect
 import json
 import os
 import pkgutil
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +17,12 @@ import pytest
 from conftest import lively
 
 import mien
-from mien.cli.app import main
+from mien import atomic
+from mien.cli.app import COMMANDS, main
+from mien.cli.console import command_line
+from mien.cli.evaluate import compare, evaluate
+from mien.cli.options import DataOptions, ModelOptions, PartOptions
+from mien.cli.train import train
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -103,7 +111,7 @@ def test_results_are_json_where_a_program_reads_them(
     [
         ("prepare --input_dir nowhere --output_dir out", "nowhere: no such file or folder"),
         ("prepare --input_dir empty --output_dir out", "empty: holds no images"),
-        ("prepare --input_dir text.zip --output_dir out", "text.zip: not a zip archive"),
+        ("prepare --input_dir text.zip --output_dir out", "text.zip: not a zip or tar archive"),
         ("prepare --input_dir bad --output_dir out", "bad: a/1.png: not a readable image"),
         ("prepare --input_dir good --output_dir out --train_frac 0.9", "sum to 1.2"),
         ("train --data nowhere", "nowhere: no such file or folder"),
@@ -194,3 +202,110 @@ def test_every_public_name_is_there() -> None:
     assert all(getattr(mien, name) is not None for name in mien.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Emotion'"):
         _ = mien.Emotion
+
+
+@pytest.mark.parametrize("first", ["", "mien.Predictor; "])
+def test_calling_the_package_says_what_to_call(first: str) -> None:
+    code = f"import mien; {first}mien.predict('photo.jpg')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("TypeError: mien.predict is a package; ")
+    assert "mien.Predictor()(pictures)" in done.stderr
+
+
+def test_rooms_are_fetched_when_first_used() -> None:
+    code = "import mien; assert mien.train.find_recipe('base').name == 'base'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What `mien` prints for --help and --version, at 80 columns."""
+    try:
+        assert main(words) == 0
+    except SystemExit as stop:
+        assert stop.code == 0
+    return capsys.readouterr().out
+
+
+def test_mien_alone_greets_as_its_help_does(capsys: pytest.CaptureFixture[str]) -> None:
+    greeting = printed(capsys)
+    assert greeting == printed(capsys, "--help")
+    begin = re.findall(r"^  mien (\w+)", greeting, re.MULTILINE)
+    assert len(begin) == 3
+    assert set(begin) <= set(COMMANDS)
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--version") == f"mien {mien.__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_real_defaults_in_80_columns(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = printed(capsys, name, "--help")
+    assert "None" not in text
+    assert "(default: )" not in text
+    _, *body = text.split("\n\n")  # the usage line is as long as it is
+    assert max(len(line) for part in body for line in part.splitlines()) <= 80
+
+
+def test_help_names_the_defaults_of_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(printed(capsys, "train", "--help").replace("│", "").split())
+    for option, default in (("epochs", 30), ("batch-size", 64), ("rate", 0.001), ("balance", "weights"), ("freeze", 0)):
+        assert re.search(rf"--{option} .{{0,120}}\(default: the recipe's; classic: {default}\)", text), option
+
+
+def test_a_command_is_recorded_as_it_can_be_typed() -> None:
+    data = DataOptions(Path("my data"), labels="votes", votes=Path("v.csv"))
+    arguments = {"data": data, "teacher": (Path("a"), Path("b")), "epochs": 3, "seed": 0}
+    line = command_line(train, arguments)
+    assert (
+        line == "mien train --data 'my data' --labels votes --votes v.csv --epochs 3 --teacher a --teacher b --seed 0"
+    )
+    line = command_line(compare, {"models": (Path("a"), Path("b")), "data": PartOptions(Path("d"), split="all")})
+    assert line == "mien compare a b --data d --split all"
+    assert command_line(evaluate, {"model": ModelOptions(Path("m")), "data": PartOptions(Path("d")), "json": True}) == (
+        "mien evaluate --model m --data d --json"
+    )
+
+
+def test_the_recorded_command_does_the_same_again(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "--model_path=tiny", "--data_dir", str(drawn), "--split", "all", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["n"] == 160
+    assert first["split"] == "all"
+    program, *words = shlex.split(first["command"])
+    assert program == "mien"
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+def test_evaluate_looks_at_its_folder_before_it_computes(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").touch()  # where a folder should be
+    monkeypatch.setattr("mien.models.model.predict_proba", None)  # nothing is computed
+    assert main(["evaluate", "--model", "tiny", "--data", str(drawn)]) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("mien: "))
+    assert line.startswith("mien: runs")
+
+
+def test_errors_of_the_disk_name_the_users_file(tmp_path: Path) -> None:
+    def write(temporary: Path) -> None:
+        raise OSError(errno.EIO, "no", str(temporary))
+
+    with pytest.raises(OSError) as caught:
+        atomic.write_with(tmp_path / "model.onnx", write)
+    assert caught.value.filename == str(tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_freezing_needs_something_to_keep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", "faces", "--freeze", "2"]) == 2
+    assert "add --init MODEL" in capsys.readouterr().err

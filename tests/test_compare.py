@@ -10,12 +10,26 @@ from scipy.stats import binom
 
 from mien.cli.app import main
 from mien.errors import DataError
-from mien.evaluate.comparison import Answers, compare, mcnemar, read_answers, write_comparison
+from mien.evaluate.comparison import (
+    Answers,
+    Comparison,
+    compare,
+    comparison_record,
+    mcnemar,
+    read_answers,
+    write_comparison,
+)
 from mien.models.files import write_model
 from mien.models.model import Model
 from mien.models.networks import build
-from mien.report.comparison import comparison_tables, read_comparison
+from mien.records.comparison import ComparisonRecord
+from mien.report.comparison import comparison_tables
+from mien.report.tables import p_value
 from mien.report.terminal import comparison_text
+
+
+def record_of(comparison: Comparison) -> ComparisonRecord:
+    return comparison_record(comparison, faces="faces of x", command="mien compare")
 
 
 def made_up(name: str, labels: str, said: str) -> Answers:
@@ -106,17 +120,17 @@ def test_all_pairs_and_their_files(tmp_path: Path) -> None:
         [made_up(name, labels, said * 4) for name, said in (("x", "aabbca"), ("y", "abbbcc"), ("z", "ccbbaa"))]
     )
     assert [(pair.a, pair.b) for pair in done.pairs] == [("x", "y"), ("x", "z"), ("y", "z")]
-    write_comparison(done, tmp_path, faces="faces of x", command="mien compare")
+    write_comparison(record_of(done), tmp_path)
     with open(tmp_path / "pairs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert float(rows[1]["accuracy_difference"]) == pytest.approx(done.pairs[1].accuracy_difference, abs=1e-5)
-    assert float(rows[1]["accuracy_difference_ci95_low"]) <= float(rows[1]["accuracy_difference_ci95_high"])
+    assert float(rows[1]["accuracy_b_minus_a"]) == pytest.approx(done.pairs[1].accuracy_difference, abs=1e-5)
+    assert float(rows[1]["accuracy_b_minus_a_ci95_low"]) <= float(rows[1]["accuracy_b_minus_a_ci95_high"])
     with open(tmp_path / "models.csv", newline="") as file:
         assert [row["model"] for row in csv.DictReader(file)] == ["x", "y", "z"]
-    read = read_comparison(tmp_path)
-    assert (read.faces, read.command) == ("24 faces of x", "mien compare")
-    assert read.tables == comparison_tables(done.models, done.pairs)
-    assert [row[0] for row in read.tables.pairs.rows] == ["y less x", "z less x", "z less y"]
+    assert ComparisonRecord.read(tmp_path) == record_of(done)
+    tables = comparison_tables(record_of(done))
+    assert tables.faces == "24 faces of x"
+    assert [row[0] for row in tables.pairs.rows] == ["y \u2212 x", "z \u2212 x", "z \u2212 y"]
 
 
 def test_the_verdict_in_words() -> None:
@@ -124,9 +138,16 @@ def test_the_verdict_in_words() -> None:
     close = compare([made_up("x", labels, "ab" * 49 + "ba"), made_up("y", labels, "ab" * 50)])
     near = compare([made_up("x", labels, "ab" * 50), made_up("y", labels, "aa" * 50)])
     far = compare([made_up("x", labels, "aa" * 50), made_up("y", labels, "ab" * 50)])
-    assert "y and x cannot be told apart by their accuracy on these faces: +2.0 points" in comparison_text(close)
-    assert "x is right more often than y, and hardly by chance: +50.0 points" in comparison_text(near)
-    assert "y is right more often than x, and hardly by chance: +50.0 points" in comparison_text(far)
+    texts = [comparison_text(record_of(one)) for one in (close, near, far)]
+    assert "The accuracies of y and x on these faces do not differ significantly: +2.0 points" in texts[0]
+    assert "x is significantly more accurate than y on these faces: +50.0 points" in texts[1]
+    assert "y is significantly more accurate than x on these faces: +50.0 points" in texts[2]
+
+
+def test_a_p_value_is_never_zero() -> None:
+    assert p_value(0.0) == "p < 1e-300"
+    assert p_value(mcnemar(0, 5000)) == "p < 1e-300"
+    assert p_value(0.454) == "p = 0.45"
 
 
 def test_our_own_predictions_are_read(tmp_path: Path) -> None:
@@ -163,7 +184,7 @@ def test_other_faces_or_labels_are_refused() -> None:
     with pytest.raises(DataError, match="has 1 others"):
         compare([one, other])
     relabelled = Answers("two", dict.fromkeys(one.by_path, ("b", "b")))
-    with pytest.raises(DataError, match=r"two: labels 2 faces otherwise than one \(such as 'a/0.png'\)"):
+    with pytest.raises(DataError, match=r"two: has other labels than one for 2 faces \(such as 'a/0.png'\)"):
         compare([one, relabelled])
 
 
@@ -206,7 +227,7 @@ def test_bad_calls_get_one_line(
     foreign = write_predictions(tmp_path / "foreign.csv", ["x/1.png,happy,sad"])
     for words, said in (
         ([models[0]], "give two or more models"),
-        (models, "one.safetensors: a model needs faces to answer for; add --data DATA"),
+        (models, "one.safetensors: a model needs faces to predict on; add --data DATA"),
         ([foreign, foreign, "--labels", "votes"], "--labels and --votes are about --data"),
         ([models[0], "nowhere.csv", "--data", drawn], "nowhere.csv: no such file"),
         ([foreign, models[0], "--data", drawn], "foreign.csv: lacks"),

@@ -12,10 +12,11 @@ from conftest import random_faces
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
 from mien.evaluate.corruptions import KINDS, STRENGTHS, corrupt
-from mien.evaluate.evaluation import evaluate, metrics, with_corruptions, write_evaluation
+from mien.evaluate.evaluation import evaluate, evaluation_record, with_corruptions, write_evaluation
 from mien.evaluate.robustness import Robustness
 from mien.models.model import Model
 from mien.models.networks import build
+from mien.records.evaluation import Provenance
 from mien.report.terminal import evaluation_text
 
 
@@ -93,26 +94,30 @@ def test_many_faces_are_damaged_in_batches() -> None:
     assert len({face.tobytes() for face in damaged}) == 1025
 
 
-def test_robustness_is_the_accuracy_on_damaged_faces(tmp_path: Path) -> None:
+def test_robustness_is_the_accuracy_on_corrupted_faces(tmp_path: Path) -> None:
     classes = ("a", "b", "c")
     faces = random_faces(24, classes)
     model = Model(build("pooled", 3), "pooled", classes)
-    plain = evaluate(model, faces, name="m", data="d", split="test")
+    plain = evaluate(model, faces)
     done = with_corruptions(plain, model)
     assert done.robustness is not None
-    again = evaluate(model, replace(faces, images=corrupt(faces.images, "fog", 4)), name="m", data="d", split="test")
-    assert done.robustness.damaged[KINDS.index("fog"), 3] == again.scores.accuracy
-    write_evaluation(done, tmp_path)
+    again = evaluate(model, replace(faces, images=corrupt(faces.images, "fog", 4)))
+    assert done.robustness.corrupted[KINDS.index("fog"), 3] == again.scores.accuracy
+    origin = Provenance(model="m", data="d", split="test")
+    record = evaluation_record(done, origin)
+    write_evaluation(done, record, tmp_path)
     with open(tmp_path / "corruptions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["corruption"], row["strength"]) for row in rows] == [
         (kind, str(s)) for kind in KINDS for s in STRENGTHS
     ]
-    field = metrics(done)["corruptions"]
-    assert field["accuracy"]["fog"][3] == again.scores.accuracy
-    assert field["mean_relative_accuracy"] == pytest.approx(np.mean([float(row["relative"]) for row in rows]), abs=1e-5)
-    assert "on damaged faces" in evaluation_text(done, metrics(done))
-    write_evaluation(plain, tmp_path)
+    assert record.corruptions is not None
+    assert record.corruptions.accuracy["fog"][3] == again.scores.accuracy
+    assert record.corruptions.mean_relative_accuracy == pytest.approx(
+        np.mean([float(row["relative"]) for row in rows]), abs=1e-5
+    )
+    assert "on corrupted faces" in evaluation_text(record)
+    write_evaluation(plain, evaluation_record(plain, origin), tmp_path)
     assert not (tmp_path / "corruptions.csv").exists(), "it would tell of an earlier evaluation"
 
 

@@ -11,6 +11,7 @@ from mien.explain import sanity
 from mien.explain.gradcam import grad_cam
 from mien.explain.heat import choose_method, groups, heat_maps
 from mien.explain.occlusion import occlusion
+from mien.explain.photo import PhotoMaps, heat_overlay, photo_picture
 from mien.explain.sanity import cascade, likeness, sanity_csv
 from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_model
@@ -145,3 +146,31 @@ def test_likeness_is_spearmans() -> None:
     assert likeness(one, -one) == pytest.approx(-1)
     assert likeness(one, one * 0) == pytest.approx(0)
     assert likeness(one, np.array([[[1.0, 0], [2, 3]]])) == pytest.approx(0.8)
+
+
+def test_a_photos_picture_shows_each_face_twice_and_its_likeliest_classes() -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (2, 48, 48), np.uint8)
+    maps = np.zeros((2, 48, 48), np.float32)
+    maps[1, 30:40, 10:20] = 1
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]], np.float32)
+    classes = ("a", "b", "a very long name of a class")
+    alone = photo_picture(PhotoMaps(faces[:1], maps[:1], probabilities[:1], classes), "base on a.jpg")
+    both = photo_picture(PhotoMaps(faces, maps, probabilities, classes), "base on a.jpg")
+    assert both.mode == "RGB"
+    assert both.width == alone.width
+    assert both.height > alone.height
+
+
+@pytest.mark.parametrize("sign", [0, -1])
+def test_a_map_without_heat_leaves_the_face_as_it_is(sign: int) -> None:
+    face = np.full((48, 48), 100, np.uint8)
+    assert (np.asarray(heat_overlay(face, np.full((48, 48), 0.5 * sign))) == 100).all()
+
+
+def test_heat_colours_the_region_it_lies_in() -> None:
+    heat = np.zeros((48, 48))
+    heat[8:16, 32:40] = 0.2
+    picture = np.asarray(heat_overlay(np.full((48, 48), 100, np.uint8), heat, side=96)).astype(int)
+    red, _, blue = picture[24, 72]
+    assert red > blue + 50
+    assert (picture[80:, :40] == 100).all()

@@ -15,15 +15,19 @@ from PIL import Image
 from mien.colours import class_colour
 from mien.data.dataset import Dataset, Split
 from mien.evaluate.comparison import Answers, compare
-from mien.evaluate.evaluation import Evaluation
-from mien.evaluate.robustness import Robustness
+from mien.evaluate.corruptions import KINDS
+from mien.evaluate.curves import coverage_curve
+from mien.evaluate.evaluation import Evaluation, evaluation_record
+from mien.evaluate.reliability import reliability_bins
 from mien.evaluate.scores import score
 from mien.explain.sanity import Stage
-from mien.explain.study import GroupMap
+from mien.explain.study import GroupMap, SanityCheck, Study
+from mien.records.evaluation import CorruptionScores, EvaluationRecord, Provenance
 from mien.records.recipe import Augment, Keep
 from mien.records.run import Epoch, kept_epoch
 from mien.report import figures
-from mien.report.figures.style import RIGHT, WRONG
+from mien.report.figures.style import RIGHT, WRONG, confidence
+from mien.train.augment import augmented_examples
 
 TWO = ("no", "yes")
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -45,7 +49,11 @@ def an_evaluation(classes: tuple[str, ...], count: int = 60, wrong: int = 30) ->
     probabilities = np.repeat((1 - confidence)[:, None] / (len(classes) - 1), len(classes), 1)
     probabilities[np.arange(count), answers] = confidence
     scores = score(probabilities, faces.labels, classes)
-    return Evaluation(faces, probabilities.astype(np.float32), scores, "model", "data", "test")
+    return Evaluation(faces, probabilities.astype(np.float32), scores)
+
+
+def a_record(evaluation: Evaluation) -> EvaluationRecord:
+    return evaluation_record(evaluation, Provenance(model="model", data="data", split="test"))
 
 
 def a_split(classes: tuple[str, ...]) -> Split:
@@ -59,9 +67,11 @@ def a_history(epochs: int = 9) -> list[Epoch]:
 
 def heatmaps(evaluation: Evaluation) -> Figure:
     chosen = np.arange(26, 34)
-    titles = [evaluation.faces.classes[evaluation.predicted[i]] for i in chosen]
-    maps = np.linspace(0, 1, 8 * 48 * 48).reshape(8, 48, 48)
-    return figures.heatmaps(evaluation.faces.images[chosen], maps, titles, evaluation.right[chosen].tolist())
+    titles = tuple(evaluation.faces.classes[evaluation.predicted[i]] for i in chosen)
+    maps = np.linspace(0, 1, 8 * 48 * 48, dtype=np.float32).reshape(8, 48, 48)
+    return figures.heatmaps(
+        Study("gradcam", evaluation.faces.images[chosen], maps, titles, evaluation.right[chosen], ())
+    )
 
 
 def group_heatmaps(classes: tuple[str, ...]) -> Figure:
@@ -73,13 +83,29 @@ def group_heatmaps(classes: tuple[str, ...]) -> Figure:
 
 def sanity(classes: tuple[str, ...]) -> Figure:
     """As many layers as there are classes."""
-    maps, likeness = np.full((5, 48, 48), 0.5), np.linspace(-0.5, 0.5, 5)
+    maps, likeness = np.full((5, 48, 48), 0.5, np.float32), np.linspace(-0.5, 0.5, 5)
     layers = ["trained", "head", "dense", *(f"conv {k}" for k in range(len(classes), 0, -1))]
-    return figures.sanity(faces_of(5, classes).images, [Stage(layer, maps, likeness) for layer in layers])
+    stages = tuple(Stage(layer, maps, likeness) for layer in layers)
+    return figures.sanity(SanityCheck("gradcam", faces_of(5, classes).images, stages))
 
 
-def a_robustness(whole: float = 0.7) -> Robustness:
-    return Robustness(whole, np.linspace(0.7, 0.1, 75).reshape(15, 5))
+def corruptions() -> Figure:
+    accuracies = np.linspace(0.7, 0.1, 75).reshape(15, 5).tolist()
+    return figures.corruptions(CorruptionScores(0.57, dict(zip(KINDS, map(tuple, accuracies), strict=True))), 0.7)
+
+
+def augmentations(classes: tuple[str, ...], seed: int = 0) -> Figure:
+    return figures.augmentations(augmented_examples(faces_of(40, classes), Augment(), seed), Augment())
+
+
+def reliability(evaluation: Evaluation) -> Figure:
+    bins = reliability_bins(evaluation.probabilities, evaluation.faces.labels)
+    return figures.reliability(bins, a_record(evaluation))
+
+
+def coverage(evaluation: Evaluation) -> Figure:
+    curve = coverage_curve(evaluation.probabilities, evaluation.faces.labels)
+    return figures.coverage(curve, a_record(evaluation))
 
 
 def disagreements(classes: tuple[str, ...], wrong: tuple[int, ...] = (30, 10, 50)) -> Figure:
@@ -97,18 +123,18 @@ def disagreements(classes: tuple[str, ...], wrong: tuple[int, ...] = (30, 10, 50
 DRAW: dict[str, Callable[[tuple[str, ...]], Figure]] = {
     "class_bars": lambda classes: figures.class_bars(a_split(classes)),
     "class_pies": lambda classes: figures.class_pies(a_split(classes)),
-    "augmentations": lambda classes: figures.augmentations(faces_of(40, classes), Augment(), 0),
+    "augmentations": lambda classes: augmentations(classes),
     "faces_per_class": lambda classes: figures.faces_per_class(faces_of(40, classes), 0),
     "mean_faces": lambda classes: figures.mean_faces(faces_of(40, classes)),
     "learning_curves": lambda classes: figures.learning_curves(a_history(len(classes)), a_history()[0]),
-    "confusion": lambda classes: figures.confusion(an_evaluation(classes).scores, classes),
+    "confusion": lambda classes: figures.confusion(an_evaluation(classes).scores),
     "class_scores": lambda classes: figures.class_scores(an_evaluation(classes).scores),
     "ten_predictions": lambda classes: figures.ten_predictions(an_evaluation(classes), 0),
     "confident_mistakes": lambda classes: figures.confident_mistakes(an_evaluation(classes)),
-    "class_curves": lambda classes: figures.class_curves(an_evaluation(classes)),
-    "reliability": lambda classes: figures.reliability(an_evaluation(classes)),
-    "coverage": lambda classes: figures.coverage(an_evaluation(classes)),
-    "corruptions": lambda classes: figures.corruptions(a_robustness()),
+    "class_curves": lambda classes: figures.class_curves(an_evaluation(classes).curves),
+    "reliability": lambda classes: reliability(an_evaluation(classes)),
+    "coverage": lambda classes: coverage(an_evaluation(classes)),
+    "corruptions": lambda classes: corruptions(),
     "disagreements": lambda classes: disagreements(classes),
     "heatmaps": lambda classes: heatmaps(an_evaluation(classes)),
     "group_heatmaps": group_heatmaps,
@@ -162,7 +188,7 @@ def test_a_part_without_faces_has_no_panel() -> None:
 
 def test_pies_show_shares_and_merge_what_is_small() -> None:
     pie = figures.class_pies(a_split(TWO)).axes[0]
-    assert [text.get_text() for text in pie.texts if text.get_text()] == ["yes\n50 %", "no\n50 %"]
+    assert [text.get_text() for text in pie.texts if text.get_text()] == ["yes\n50.0 %", "no\n50.0 %"]
     merged = [text.get_text() for text in figures.class_pies(a_split(MANY)).axes[0].texts]
     assert any(text.startswith("6 others") for text in merged)
 
@@ -175,9 +201,9 @@ def test_no_faces_is_said_in_words(draw: Callable[[Dataset], Figure]) -> None:
 @pytest.mark.parametrize(
     ("keep", "epoch", "loss", "accuracy"), [("lowest", 4, "1.000", "32.0"), ("last", 9, "3.778", "72.0")]
 )
-def test_the_kept_epoch_is_marked(keep: Keep, epoch: int, loss: str, accuracy: str) -> None:
+def test_the_selected_epoch_is_marked(keep: Keep, epoch: int, loss: str, accuracy: str) -> None:
     losses, accuracies, _ = figures.learning_curves(a_history(), kept_epoch(a_history(), keep)).axes
-    assert f"epoch {epoch}, which is kept: {loss}" in losses.get_title("left")
+    assert f"selected epoch {epoch}: {loss}" in losses.get_title("left")
     assert f"{accuracy} %" in accuracies.get_title("left")
 
 
@@ -188,7 +214,7 @@ def test_a_rate_that_ends_at_zero_can_be_drawn() -> None:
 
 def test_confusion_counts_and_contrast() -> None:
     scores = an_evaluation(TWO, wrong=6).scores
-    cells = {text.get_text(): text.get_color() for text in figures.confusion(scores, TWO).axes[0].texts}
+    cells = {text.get_text(): text.get_color() for text in figures.confusion(scores).axes[0].texts}
     assert cells == {"90 %\n27": "white", "10 %\n3": "#222222"}
 
 
@@ -230,25 +256,24 @@ def test_no_groups_are_said_in_words() -> None:
 
 
 def test_models_that_agree_have_no_disagreements() -> None:
-    assert "no face that one model alone names right" in texts(disagreements(TWO, (0, 0)))[0].get_text()
+    assert "No face is right for one model only" in texts(disagreements(TWO, (0, 0)))[0].get_text()
 
 
 def test_coverage_names_what_is_right_at_80_per_cent() -> None:
     """The 30 wrong answers of 60 are the least sure: of the surest 48, 18 are wrong."""
-    (axes,) = figures.coverage(an_evaluation(SEVEN)).axes
+    (axes,) = coverage(an_evaluation(SEVEN)).axes
     assert [text.get_text() for text in axes.texts] == ["62.5 %", "50.0 %"]
 
 
-def test_damage_is_told_in_per_cent_and_shaded_by_what_is_left() -> None:
-    (axes,) = figures.corruptions(a_robustness()).axes
+def test_corruptions_are_in_per_cent_and_shaded_by_what_is_left() -> None:
+    (axes,) = corruptions().axes
     assert len(axes.texts) == 75
     assert (axes.texts[0].get_text(), axes.texts[0].get_color()) == ("70.0", "white")
     assert (axes.texts[-1].get_text(), axes.texts[-1].get_color()) == ("10.0", "#222222")
 
 
 def test_same_seed_same_picture() -> None:
-    faces = faces_of(40, SEVEN)
-    pictures = [figures.augmentations(faces, Augment(), seed).axes[0].images[0] for seed in (3, 3, 4)]
+    pictures = [augmentations(SEVEN, seed).axes[0].images[0] for seed in (3, 3, 4)]
     one, same, other = (np.asarray(picture.get_array()) for picture in pictures)
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -256,6 +281,21 @@ def test_same_seed_same_picture() -> None:
 
 def test_classes_have_colours_of_their_own() -> None:
     assert len({class_colour(k) for k in range(32)}) == 32
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.9995, ">99 %"), (0.994, "99 %"), (0.93, "93 %"), (0.012, "1.2 %")]
+)
+def test_no_answer_is_certain(probability: float, text: str) -> None:
+    assert confidence(probability) == text
+
+
+def test_a_saved_picture_says_what_it_is_of(tmp_path: Path) -> None:
+    figure = figures.confusion(an_evaluation(SEVEN).scores)
+    height = figure.get_figheight()
+    figures.save(figure, tmp_path / "confusion.png", "runs/modern-s0 on data (test, n = 60)")
+    assert "runs/modern-s0 on data (test, n = 60)" in [text.get_text() for text in texts(figure)]
+    assert figure.get_figheight() > height
 
 
 def test_save_writes_a_png_and_nothing_else(tmp_path: Path) -> None:

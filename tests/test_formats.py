@@ -248,7 +248,7 @@ def test_export_writes_every_format(drawn: Path, tmp_path: Path, capsys: pytest.
     arguments = ["--model", str(file), "--data", str(drawn), "--out", str(tmp_path / "scores"), "--json"]
     assert main(["evaluate", *arguments]) == 0
     fields = json.loads(capsys.readouterr().out)
-    expected = evaluate(model, open_data(drawn).test, name="m", data="d", split="test").scores
+    expected = evaluate(model, open_data(drawn).test).scores
     assert fields["accuracy"] == expected.accuracy
     assert fields["nll"] == pytest.approx(expected.nll, abs=1e-4)
 

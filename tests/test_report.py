@@ -20,17 +20,19 @@ from test_figures import SEVEN, a_history, an_evaluation, faces_of
 from mien import atomic
 from mien.audit.findings import Audit
 from mien.audit.near import Near
+from mien.audit.record import audit_record
 from mien.audit.suspects import Suspect
 from mien.data.dataset import Split
-from mien.data.facts import describe
+from mien.data.facts import run_data
 from mien.errors import DataError, MienError
-from mien.evaluate.comparison import Answers, compare, write_comparison
-from mien.evaluate.evaluation import write_evaluation
+from mien.evaluate.comparison import Answers, compare, comparison_record, write_comparison
+from mien.evaluate.evaluation import evaluation_record, write_evaluation
 from mien.evaluate.scores import score
 from mien.models.files import MODEL_FILE, model_digest
+from mien.records.evaluation import Provenance
 from mien.records.figures import ALL_FIGURES, DATA_FIGURES, HEAT_FIGURES
 from mien.records.recipe import Augment
-from mien.report.audit_page import write_audit
+from mien.records.run import Layer, Outcome, RunRecord
 from mien.report.content import ReportData, collect
 from mien.report.page import render, write_report
 from mien.report.summaries import confusions, summary, variations
@@ -38,23 +40,35 @@ from mien.train.recipes import CLASSIC
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=")
 SCRIPT = "<script>alert(1)</script>"
-OUTCOME = {"model": {"architecture": "classic", "parameters": 684999}, "ended": "stopped early"}
+OUTCOME = Outcome(
+    architecture="classic",
+    parameters=684_999,
+    layers=(Layer("Conv2d", (32, 48, 48), 320), Layer("Linear", (7,), 903)),
+    best_epoch=4,
+    ended="stopped early",
+    seconds=9,
+)
 
 
-def a_config(classes: tuple[str, ...] = SEVEN, path: str = "data") -> dict[str, Any]:
+def a_run(classes: tuple[str, ...] = SEVEN, path: str = "data", **changes: Any) -> RunRecord:
     split = Split(faces_of(70, classes, 0), faces_of(15, classes, 1), faces_of(14, classes, 2), "drawn 70/15/15")
-    return {
-        "recipe": asdict(CLASSIC),
-        "seed": 3,
-        "device": "cpu",
-        "data": describe(split, path),
-        "versions": {"mien": "0.1.0", "torch": "2.13.0"},
-        "command": f"mien train --data {path}",
-    } | OUTCOME
+    return replace(
+        RunRecord(
+            recipe=CLASSIC,
+            seed=3,
+            device="cpu",
+            data=run_data(split, path),
+            class_weights=dict.fromkeys(classes, 1.0),
+            versions={"mien": "0.1.0", "torch": "2.13.0"},
+            command=f"mien train --data {path}",
+            outcome=OUTCOME,
+        ),
+        **changes,
+    )
 
 
-def write_run(folder: Path, config: dict[str, Any]) -> Path:
-    atomic.write_json(folder / "config.json", config)
+def write_run(folder: Path, record: RunRecord) -> Path:
+    record.write(folder)
     rows = [asdict(epoch) for epoch in a_history()]
     lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
     (folder / "history.csv").write_text("\n".join(lines))
@@ -62,10 +76,11 @@ def write_run(folder: Path, config: dict[str, Any]) -> Path:
     return folder
 
 
-def write_scores(folder: Path, model: str, split: str = "test", **extra: Any) -> Path:
-    folder.mkdir(exist_ok=True)
-    evaluation = replace(an_evaluation(SEVEN), model=model, data="data", split=split)
-    write_evaluation(evaluation, folder, command="mien evaluate", **extra)
+def write_scores(folder: Path, model: str, split: str = "test", **origin: Any) -> Path:
+    evaluation = an_evaluation(SEVEN)
+    origin = {"command": "mien evaluate", **origin}
+    record = evaluation_record(evaluation, Provenance(model=model, data="data", split=split, **origin))
+    write_evaluation(evaluation, record, folder)
     return folder
 
 
@@ -77,7 +92,7 @@ def write_figures(folder: Path, names: tuple[str, ...] = ALL_FIGURES) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run folder with all there can be."""
-    folder = write_run(tmp_path / "run", a_config())
+    folder = write_run(tmp_path / "run", a_run())
     write_scores(folder, str(folder), model_sha256=model_digest(folder))
     write_figures(folder)
     return folder
@@ -149,20 +164,19 @@ def test_the_page_follows_the_reader(run: Path, audited: Path, compared: Path) -
     wanted = [
         "The data",
         "Examples",
-        "What is wrong with them",
+        "Problems in the data",
         "Copies",
         "Near copies",
         "Suspect labels",
         "Training",
-        "How well it does",
-        "Beside other models",
+        "Results",
+        "Comparison with other models",
         "On 40 test faces of data",
-        "Where it fails",
+        "Errors",
         "What it looks at",
     ]
     assert [title for title in titles if title in wanted] == wanted
-    assert "are not here yet" not in page
-    assert "is not asked here yet" not in page
+    assert "To add" not in page
 
 
 @pytest.fixture
@@ -184,8 +198,9 @@ def audited(tmp_path: Path) -> Path:
         conflict=np.array([True, True, False]),
         near=(Near(0, 2, 3, 0.99, mirrored=False),),
     )
-    write_audit(seen, [Suspect(1, 0, 0.1)], tmp_path / "audit", data="data", command="mien audit data")
-    return tmp_path / "audit"
+    folder = tmp_path / "audit"
+    audit_record(seen, [Suspect(1, 0, 0.1)], data="data", command="mien audit data", folder=folder).write(folder)
+    return folder
 
 
 @pytest.fixture
@@ -195,7 +210,8 @@ def compared(tmp_path: Path) -> Path:
         Answers(name, {str(i): (label, said(i)) for i, label in enumerate(truth)})
         for name, said in (("one", lambda i: "a"), (SCRIPT, lambda i: "b" if i else "a"))
     ]
-    write_comparison(compare(answers), folder, faces="test faces of data", command="mien compare one two")
+    record = comparison_record(compare(answers), faces="test faces of data", command="mien compare one two")
+    write_comparison(record, folder)
     write_figures(folder, ("disagreements",))
     return folder
 
@@ -206,7 +222,7 @@ def test_an_audit_and_comparisons_are_on_the_page(run: Path, audited: Path, comp
     tiles = 1 + 2 + 1  # the conflict; both of the near copies; the suspect
     assert len(reader.sources) == len(ALL_FIGURES) + 2 + tiles
     assert "→ a?" in page
-    assert page.count("cannot be told apart by their accuracy") == 2
+    assert page.count("do not differ significantly") == 2
     names = re.findall(r'<table [^>]*data-name="([^"]+)"', page)
     assert page.count("<table") == len(names) == len(set(names))
     assert "<code>mien audit data</code>" in page
@@ -224,10 +240,15 @@ def test_what_else_could_be_on_the_page_is_named(run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("audit.json", "{", "audit.json: cannot be read"),
-        ("audit.json", '{"data": 1}', "audit.json: lacks 'conflicts'; look again (mien audit)"),
-        ("comparison.json", "[]", "comparison.json: cannot be read (not a JSON object with fields); compare again"),
-        ("comparison.json", '{"models": [{}], "pairs": []}', "comparison.json: cannot be read"),
+        ("audit.json", "{", "audit.json: damaged, or not written by Mien"),
+        ("audit.json", '{"data": 1}', "(lacks 'facts'); make it again with: mien audit DATA --out FOLDER"),
+        ("comparison.json", "[]", "comparison.json: damaged, or not written by Mien (not a JSON object)"),
+        ("comparison.json", '{"models": [{}], "pairs": []}', "missing required field `model`"),
+        (
+            "comparison.json",
+            '{"schema": 99}',
+            "comparison.json: written by a newer version of Mien (schema 99); update Mien",
+        ),
         ("audit.json", None, "holds no audit.json; make one with: mien audit DATA --out FOLDER"),
         ("comparison.json", None, "holds no comparison.json; make one with: mien compare A B --out FOLDER"),
     ],
@@ -280,23 +301,23 @@ def test_flaws_of_the_data_are_counted(run: Path) -> None:
     images[1], images[3:5] = images[0], 90
     train = replace(faces_of(20, SEVEN), images=images)
     val = replace(faces_of(15, SEVEN, 1), images=images[5:])
-    config = a_config() | {"data": describe(Split(train, val, faces_of(0, SEVEN), "made up"), "data")}
-    page = collect(write_run(run, config))
-    assert page.flaws == {
-        "images that occur more than once within a part": "4 of 35 (11.4 %)",
-        "val images that are also in training": "15 of 15 (100.0 %)",
-        "groups of equal images with different labels": "17",
+    data = run_data(Split(train, val, faces_of(0, SEVEN), "made up"), "data")
+    page = collect(write_run(run, a_run(data=data)))
+    assert page.training.flaws == {
+        "distinct images": "18 of 35",
+        "groups of copies": "17, with 34 images",
+        "groups in more than one part": "15",
+        "groups with conflicting labels": "17",
+        "val images also in training": "15 of 15 (100.0 %)",
         "blank images": "2",
     }
 
 
 def test_the_epoch_that_the_recipe_keeps(run: Path) -> None:
     (run / "metrics.json").unlink()
-    config = a_config()
-    config["recipe"]["keep"] = "last"
-    page = collect(write_run(run, config))
-    assert page.training["kept"].startswith("epoch 9:")
-    assert "number 9" in page.lead
+    page = collect(write_run(run, a_run(recipe=replace(CLASSIC, keep="last"))))
+    assert page.training.training["selected epoch"].startswith("9:")
+    assert "At the selected epoch, 9," in page.lead
 
 
 def test_the_check_of_the_maps_is_shown_in_numbers(run: Path) -> None:
@@ -311,8 +332,10 @@ def test_it_says_what_was_measured(run: Path) -> None:
     for said in (
         "30 of 60 test faces: <strong>50.0 %</strong>",
         "37.7 % to 62.3 %",
+        "angry 1, disgust 1",
+        "32 x 48 x 48",
         f"{metrics['macro_f1']:.3f}",
-        "epoch 4: validation loss 1.000",
+        "4: validation loss 1.000",
         "684,999",
         "classic, seed 3",
         metrics["model_sha256"],
@@ -348,12 +371,12 @@ def test_what_is_missing_names_its_command(run: Path, present: str, absent: str)
 def test_not_evaluated_yet(run: Path) -> None:
     (run / "metrics.json").unlink()
     page = page_of(run)
-    assert "Not evaluated yet. In the epoch that was kept, number 4, it named 32.0" in page
+    assert "Not evaluated yet. At the selected epoch, 4, validation accuracy was 32.0" in page
 
 
 def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
-    config = a_config((SCRIPT, '"><img src=x onerror=alert(1)>'), path=SCRIPT)
-    folder = write_run(tmp_path / "run", config | {"command": SCRIPT})
+    record = a_run((SCRIPT, '"><img src=x onerror=alert(1)>'), path=SCRIPT, command=SCRIPT)
+    folder = write_run(tmp_path / "run", record)
     page = page_of(folder)
     assert "&lt;script&gt;alert(1)" in page
     assert page.count("<script") == 1, "the page's own"
@@ -361,15 +384,14 @@ def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_utf8_is_no_obstacle(tmp_path: Path) -> None:
-    assert "?data" in page_of(write_run(tmp_path / "run", a_config(path="\udcffdata")))
+    assert "?data" in page_of(write_run(tmp_path / "run", a_run(path="\udcffdata")))
 
 
 def test_drawn_faces_are_named_as_such(run: Path) -> None:
     warning = "Trained on drawn faces, not on photographs."
     assert warning not in page_of(run)
-    config = a_config()
-    config["data"]["note"] = "drawn faces, not photographs; data: drawn"
-    write_run(run, config)
+    drawn = replace(a_run().data, note="drawn faces, not photographs; data: drawn")
+    write_run(run, a_run(data=drawn))
     page = page_of(run)
     assert warning in page
     assert "This page holds pictures of faces." not in page
@@ -377,34 +399,33 @@ def test_drawn_faces_are_named_as_such(run: Path) -> None:
 
 def test_scores_on_val_come_with_a_warning(run: Path) -> None:
     write_scores(run, str(run), split="val")
-    assert "The scores are of val faces." in page_of(run)
+    assert "Scored on val faces." in page_of(run)
 
 
 def test_an_evaluation_takes_the_training_from_the_models_run(run: Path, tmp_path: Path) -> None:
     folder = write_scores(tmp_path / "evaluation", str(run / MODEL_FILE), model_sha256=model_digest(run))
     page = collect(folder)
-    assert page.recipe["learning rate"] == "0.001"
-    assert page.counts is not None
-    assert page.counts.rows[-1] == ("all", "70", "15", "14", "99", "100 %")
+    assert page.training.recipe["learning rate"] == "0.001"
+    assert page.training.counts is not None
+    assert page.training.counts.rows[-1] == ("all", "70", "15", "14", "99", "60", "100 %")
     assert set(page.figures) == {*DATA_FIGURES, "learning_curves"}
 
 
 def test_an_exported_model_knows_its_run(run: Path, tmp_path: Path) -> None:
     folder = write_scores(tmp_path / "evaluation", "emotion_model.h5", model_sha256="0", notes={"run": str(run)})
-    assert collect(folder).recipe
+    assert collect(folder).training.recipe
 
 
 def test_a_run_that_holds_another_model_now_is_not_mixed_in(run: Path, tmp_path: Path) -> None:
     folder = write_scores(tmp_path / "evaluation", str(run), model_sha256="0")
-    assert not collect(folder).recipe
-    assert "not recorded beside it" in page_of(folder)
+    assert not collect(folder).training.recipe
+    assert "not recorded here" in page_of(folder)
     write_scores(run, "other.h5", model_sha256="0")
-    assert "other.h5, which is not the model whose training is told here" in page_of(run)
+    assert "other.h5, not to the model whose training is described here" in page_of(run)
 
 
 def test_a_run_that_broke_off(tmp_path: Path) -> None:
-    config = {key: value for key, value in a_config().items() if key not in OUTCOME}
-    page = page_of(write_run(tmp_path / "run", config))
+    page = page_of(write_run(tmp_path / "run", a_run(outcome=None)))
     assert "had not ended when this page was written" in page
 
 
@@ -418,14 +439,15 @@ def test_figures_alone_make_a_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("config.json", "{", "config.json: cannot be read"),
-        ("config.json", "[]", "train again"),
-        ("config.json", "{}", "config.json: cannot be read (not a JSON object with fields)"),
-        ("config.json", '{"recipe": {}}', "config.json: lacks 'data'; train again"),
-        ("config.json", '{"data": {"counts": 3, "classes": []}}', "train again"),
-        ("metrics.json", "{", "evaluate the model again"),
-        ("metrics.json", "[]", "evaluate the model again"),
-        ("metrics.json", '{"n": 3}', "metrics.json: lacks 'accuracy_ci95'; evaluate the model again"),
+        ("config.json", "{", "config.json: damaged, or not written by Mien"),
+        ("config.json", "[]", "(not a JSON object); make it again with: mien train --data DATA"),
+        ("config.json", "{}", "config.json: damaged, or not written by Mien (lacks 'data')"),
+        ("config.json", '{"schema": 2}', "missing required field `recipe`"),
+        ("config.json", '{"data": {"counts": 3, "classes": []}}', "mien train"),
+        ("config.json", "[" * 99_999, "damaged"),
+        ("metrics.json", "{", "make it again with: mien evaluate"),
+        ("metrics.json", '{"n": 3}', "metrics.json: damaged, or not written by Mien (lacks 'labels')"),
+        ("metrics.json", '{"schema": 2, "n": "3"}', "metrics.json: damaged"),
         ("history.csv", "epoch,loss\n1,x", "history.csv: not a training history"),
         ("figures/confusion.png", "GIF89a", "confusion.png: not a PNG picture; draw it again"),
     ],
@@ -452,27 +474,27 @@ def test_summary_names_the_best_the_worst_and_the_confusions() -> None:
     classes = ("fear", "happy", "sad")
     labels = np.repeat([0, 1, 2], (100, 200, 50))
     answers = np.concatenate([np.repeat([0, 2], (73, 27)), np.repeat([1, 0], (190, 10)), np.repeat([2, 1], (48, 2))])
-    sentences = summary(score(np.eye(3)[answers], labels, classes), classes)
+    sentences = summary(score(np.eye(3)[answers], labels, classes))
     assert sentences[0].startswith("Best recognised: happy (F1 0.97)")
     assert sentences[1].startswith("In between: fear (F1 0.80)")
     assert sentences[2].startswith("Hardest: sad (F1 0.77)")
-    assert sentences[3].startswith("27 % of fear faces (27 of 100) are called sad; 5 % of happy faces")
-    assert sentences[4] == "Few faces here, so take the figures as rough: sad (50)."
+    assert sentences[3].startswith("27 % of fear faces (27 of 100) are predicted as sad; 5 % of happy faces")
+    assert sentences[4] == "With so few faces these scores are rough estimates: sad (50)."
 
 
 def test_summary_of_perfect_answers() -> None:
     scores = score(np.eye(2)[[0, 1]], np.array([0, 1]), ("no", "yes"))
-    assert "No face was mistaken." in summary(scores, ("no", "yes"))
-    assert confusions(scores, ("no", "yes")) == []
+    assert "No mistakes." in summary(scores)
+    assert confusions(scores) == []
 
 
 def test_confusions_of_few_faces_do_not_come_first() -> None:
     labels = np.repeat([0, 1], (2, 1000))
     answers = np.concatenate([[0, 1], np.repeat([1, 0], (600, 400))])
-    first = confusions(score(np.eye(2)[answers], labels, ("a", "b")), ("a", "b"))[0]
+    first = confusions(score(np.eye(2)[answers], labels, ("a", "b")))[0]
     assert (first.truth, first.count) == ("b", 400)
 
 
 def test_augmentation_in_words() -> None:
-    assert variations(Augment()) == "rotation ±15°, zoom ±10 %, shear ±0.2, mirrored or not, brightness 70 % to 130 %"
-    assert variations(Augment(0, 0, 0, 0, False, (1, 1))) == "nothing is varied"
+    assert variations(Augment()) == "rotation ±15°, zoom ±10 %, shear ±0.2, horizontal flip, brightness 70 % to 130 %"
+    assert variations(Augment(0, 0, 0, 0, False, (1, 1))) == "none"

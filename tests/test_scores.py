@@ -14,14 +14,15 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, p
 from mien.cli.app import main
 from mien.data.dataset import Dataset
 from mien.evaluate.bootstrap import intervals, macro_mean, rates, resample
-from mien.evaluate.curves import accuracy_by_coverage, kept, precision_recall, roc
-from mien.evaluate.evaluation import Evaluation, evaluate, metrics, unseen_scores, with_flip, write_evaluation
-from mien.evaluate.intervals import wilson
+from mien.evaluate.curves import accuracy_by_coverage, coverage_curve, precision_recall, roc, selective_score
+from mien.evaluate.evaluation import Evaluation, evaluate, evaluation_record, scores_without_copies, with_flip
 from mien.evaluate.reliability import calibration_error, error_if_calibrated, reliability_bins
 from mien.evaluate.scores import score
 from mien.models.files import write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build
+from mien.records.evaluation import EvaluationRecord, Provenance
+from mien.records.intervals import wilson
 from mien.report.terminal import evaluation_text
 
 CLASSES = ("a", "b", "c")
@@ -38,14 +39,18 @@ def answers(n: int, seed: int = 0, sharpness: float = 1.0) -> tuple[np.ndarray, 
 def evaluation(n: int = 300) -> Evaluation:
     faces = random_faces(n, CLASSES)
     probabilities = np.random.default_rng(0).dirichlet([0.5] * 3, n).astype(np.float32)
-    return Evaluation(faces, probabilities, score(probabilities, faces.labels, CLASSES), "m", "d", "test")
+    return Evaluation(faces, probabilities, score(probabilities, faces.labels, CLASSES))
+
+
+def record_of(one: Evaluation) -> EvaluationRecord:
+    return evaluation_record(one, Provenance(model="m", data="d", split="test"))
 
 
 def test_rates_are_scikit_learns() -> None:
     probabilities, labels = answers(200)
     said = probabilities.argmax(1)
     truth, answer = np.indices((3, 3)).reshape(2, 9)
-    counts = score(probabilities, labels, CLASSES).confusion.ravel()
+    counts = np.ravel(score(probabilities, labels, CLASSES).confusion)
     one = rates(counts[None], truth, answer, 3)
     assert one.accuracy[0] == pytest.approx(accuracy_score(labels, said))
     for values, theirs in ((one.precision, precision_score), (one.recall, recall_score), (one.f1, f1_score)):
@@ -68,7 +73,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     exact = rates((population.reshape(1, 9) * 10000).round().astype(np.int64), truth, answer, 3)
     covered = np.zeros(3)
     for sample in np.random.default_rng(1).multinomial(400, population.ravel(), 200):
-        found = intervals(sample.reshape(3, 3), CLASSES)
+        found = intervals(sample.reshape(3, 3).tolist(), CLASSES)
         goals = exact.accuracy[0], macro_mean(exact.f1)[0], exact.recall[0, 2]
         ends = found.accuracy, found.macro_f1, found.per_class["c"].recall
         covered += [low <= goal <= high for goal, (low, high) in zip(goals, ends, strict=True)]
@@ -82,7 +87,7 @@ def test_bootstrap_and_wilson_agree_on_the_accuracy() -> None:
 
 
 def test_a_class_without_faces_has_no_known_score() -> None:
-    found = intervals(np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]]), CLASSES)
+    found = intervals([[8, 2, 0], [1, 9, 0], [0, 0, 0]], CLASSES)
     assert found.per_class["c"].recall == (0.0, 1.0)
     assert found.macro_recall[0] > 0.6, "it does not pull the mean down"
 
@@ -139,7 +144,7 @@ def test_coverage_by_hand() -> None:
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
     right_right_wrong_wrong = np.array([0, 1, 1, 0])  # by confidence 0.9, 0.8, 0.7, 0.6
     assert accuracy_by_coverage(probabilities, right_right_wrong_wrong).tolist() == [1, 1, 2 / 3, 0.5]
-    half = kept(probabilities, right_right_wrong_wrong, 0.5)
+    half = selective_score(probabilities, right_right_wrong_wrong, 0.5)
     assert (half.n, half.accuracy, half.confidence) == (2, 1.0, 0.8)
     assert half.accuracy_ci95 == wilson(2, 2)
 
@@ -159,41 +164,55 @@ def test_leaving_the_unsure_to_a_person_helps_a_calibrated_model() -> None:
 
 
 def test_scores_without_the_faces_seen_in_training() -> None:
-    one = replace(evaluation(100), seen=np.arange(100) < 30)
-    unseen = unseen_scores(one)
+    one = replace(evaluation(100), in_training=np.arange(100) < 30)
+    without = scores_without_copies(one)
     rest = score(one.probabilities[30:], one.faces.labels[30:], CLASSES)
-    assert unseen is not None
-    assert repr(unseen) == repr(rest)
-    assert metrics(one)["without_copies"]["copies"] == 30
-    assert "30 faces left out" in evaluation_text(one, metrics(one))
-    assert "without_copies" not in metrics(evaluation())
-    assert "without_copies" not in metrics(replace(one, seen=np.ones(100, bool)))
+    assert without is not None
+    assert vars(without) == vars(rest) | {"copies": 30}
+    assert "30 faces excluded" in evaluation_text(record_of(one))
+    assert record_of(evaluation()).without_copies is None
+    assert record_of(replace(one, in_training=np.ones(100, bool))).without_copies is None
+
+
+def test_no_copies_in_training_changes_nothing() -> None:
+    text = evaluation_text(record_of(replace(evaluation(100), in_training=np.zeros(100, bool))))
+    assert "excluding faces also in training: unchanged (there are none)" in text
+
+
+def test_a_coverage_curve_ends_at_the_accuracy() -> None:
+    probabilities, labels = answers(500)
+    curve = coverage_curve(probabilities, labels)
+    assert curve.coverage[-1] == 1
+    assert curve.accuracy[-1] == pytest.approx((probabilities.argmax(1) == labels).mean())
+    assert (curve.accuracy_ci95[:, 0] <= curve.accuracy).all()
+    assert (curve.accuracy <= curve.accuracy_ci95[:, 1]).all()
 
 
 def test_flip_is_reported_apart() -> None:
     faces = random_faces(30, CLASSES)
     model = Model(build("pooled", 3), "pooled", CLASSES)
-    plain = evaluate(model, faces, name="m", data="d", split="test")
+    plain = evaluate(model, faces)
     both = with_flip(plain, model)
     mirrored = predict_proba(model, faces.images[:, :, ::-1].copy())
     assert both.flipped == pytest.approx((plain.probabilities + mirrored) / 2, abs=1e-6)
     assert np.array_equal(both.probabilities, plain.probabilities)
-    before, after = metrics(plain), metrics(both)
-    assert after.pop("tta_flip")["n"] == 30
-    assert after == before
+    before, after = record_of(plain), record_of(both)
+    assert after.tta_flip is not None
+    assert after.tta_flip.n == 30
+    assert replace(after, tta_flip=None) == before
 
 
 def test_a_symmetrical_face_is_answered_alike_flipped() -> None:
     faces = random_faces(10, CLASSES)
     symmetrical = Dataset(np.maximum(faces.images, faces.images[:, :, ::-1]), faces.labels, CLASSES, faces.paths)
     model = Model(build("pooled", 3), "pooled", CLASSES)
-    both = with_flip(evaluate(model, symmetrical, name="m", data="d", split="test"), model)
+    both = with_flip(evaluate(model, symmetrical), model)
     assert both.flipped == pytest.approx(both.probabilities, abs=1e-6)
 
 
 def test_metrics_hold_the_intervals(tmp_path: Path) -> None:
     one = evaluation()
-    write_evaluation(one, tmp_path)
+    record_of(one).write(tmp_path)
     fields = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
         low, high = fields["bootstrap_ci95"][name]
@@ -227,7 +246,7 @@ def test_evaluate_finds_the_faces_that_training_has_too(
 
 def test_no_interval_is_flat() -> None:
     """30 faces of which none is named right say little of the next."""
-    sure = intervals(np.array([[30, 0], [30, 0]]), ("a", "b"))
+    sure = intervals([[30, 0], [30, 0]], ("a", "b"))
     assert sure.per_class["a"].recall == pytest.approx((0.886, 1), abs=0.001)
     assert sure.per_class["b"].recall == pytest.approx((0, 0.114), abs=0.001)
     assert sure.per_class["b"].f1 == pytest.approx((0, 0.204), abs=0.001)

@@ -39,13 +39,13 @@ def test_readmes_agreement_with_the_votes(name: str, archive: Path) -> None:
     if not votes.exists():
         pytest.skip("no ferplus.csv beside the archive")
     split, _ = join_split(votes, open_data(archive))
-    scores = evaluate(read_model(name), split.val, name=name, data="FER-2013", split="val").scores
+    scores = evaluate(read_model(name), split.val).scores
     assert scores.n == 3_372
     assert scores.accuracy == pytest.approx(ON_VOTES[name], abs=0.001)
 
 
 @pytest.mark.parametrize("name", ON_LABELS)
 def test_readmes_accuracy_on_the_labels(name: str, archive: Path) -> None:
-    scores = evaluate(read_model(name), open_data(archive).val, name=name, data="FER-2013", split="val").scores
+    scores = evaluate(read_model(name), open_data(archive).val).scores
     assert scores.n == 3_589
     assert scores.accuracy == pytest.approx(ON_LABELS[name], abs=0.001)

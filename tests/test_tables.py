@@ -220,7 +220,7 @@ def test_skip_bad_leaves_bad_rows_out_and_names_them(tmp_path: Path, capsys: pyt
     assert facts["skipped"]["count"] == len(facts["skipped"]["names"]) == len(BAD_ROWS)
     assert facts["skipped"]["names"][0] == "row 29: 2303 pixels, expected 2304 (48x48)"
     assert main(arguments) == 0
-    assert f"left out, because they cannot be read: {len(BAD_ROWS)}\n  row 29: 2303 pixels" in capsys.readouterr().out
+    assert f"left out, unreadable: {len(BAD_ROWS)}\n  row 29: 2303 pixels" in capsys.readouterr().out
     assert path.read_bytes() == before
 
 

@@ -170,7 +170,9 @@ def test_the_way_from_prepare_to_evaluate(drawn: Path, tmp_path: Path, capsys: p
     voted = ["--data", str(data), "--labels", "votes"]
     assert main(["train", *voted, "--epochs", "1", "--out", str(run)]) == 0
     assert main(["evaluate", "--model", str(run), *voted, "--out", str(tmp_path / "e"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["ruler"] == "majority of votes"
+    assert (
+        json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["label_source"] == "majority of votes"
+    )
     other = ["evaluate", "--model", str(run), "--data", str(drawn), "--labels", "votes", "--votes", str(votes)]
     assert main([*other, "--out", str(tmp_path / "f"), "--json"]) == 0
 

@@ -1,7 +1,11 @@
 """Mien names the expression on a face: prepare, train, evaluate, explain, report, predict.
 
-Importing this package loads nothing heavy and opens no network; the names below are fetched when first used.
-`mien.train.train` and `mien.evaluate.evaluate` live in their rooms, whose names they share.
+Importing this package loads nothing heavy and opens no network; the names below are fetched when first used, and so
+are its rooms: `mien.train.train` and `mien.evaluate.evaluate` live in those whose names they share.
+
+>>> import mien
+>>> mien.EMOTIONS
+('angry', 'disgust', 'fear', 'happy', 'neutral', 'sad', 'surprise')
 """
 
 from importlib import import_module
@@ -26,10 +30,14 @@ _LAZY = {
     "grad_cam": "mien.explain.gradcam",
 }
 
+_ROOMS = ("audit", "data", "evaluate", "explain", "models", "predict", "records", "report", "train")
+
 __all__ = ["EMOTIONS", "DataError", "MienError", "ModelError", "TrainingError", "UsageError", "__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _ROOMS:
+        return import_module(f"mien.{name}")
     raise AttributeError(f"module 'mien' has no attribute '{name}'")

@@ -1,28 +1,28 @@
 """What is wrong with a collection of faces: copies, near copies, conflicting labels, pictures that show no face.
 
-`audit(source)` looks at every image and changes none; `facts` are its counts. Whether a picture shows a face is not
-decided here, as face detectors miss many true faces of 48 pixels: `blank`, `plain` and `border` name what is seen.
+`audit(source)` looks at every image and changes none; `audit_facts` counts. Whether a picture shows a face is not
+decided here, as face detectors miss many true faces of 48 pixels: `blank`, `plain` and `border` are about gray levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.audit.near import Near, near_copies
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
-from mien.data.dataset import PARTS, WHOLE, Dataset
+from mien.data.dataset import WHOLE, Dataset
+from mien.data.facts import data_facts
 from mien.data.sources import Source, load
+from mien.records.audit import AuditFacts, Imbalance, NearCopyFacts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PLAIN_SHARE = (
-    0.6  # of the pixels that share one gray; from here on FER-2013's are nearly all placeholders and drawings
-)
+# The share of pixels of one gray from which on FER-2013's pictures are nearly all placeholders and drawings.
+_PLAIN_SHARE = 0.6
 _ONE_GRAY = 8  # levels by which pixels of one gray may differ, as JPEG has it
 _BORDER_SHARE = 0.25  # of the picture
 
@@ -31,7 +31,7 @@ _BORDER_SHARE = 0.25  # of the picture
 class Audit:
     """What was found in N images, in the source's order.
 
-    names: in the source. parts: "train", "val", "test", or "all" where the source has no division. groups: int64 [N],
+    names: in the source. parts: "train", "val", "test", or "all" where the source has no split. groups: int64 [N],
     exact copies share one. The rest is bool [N]: blank, one gray and nothing else; plain, one gray over most of the
     picture; border, one gray around it over a quarter of the picture or more; copy, occurs more than once; conflict,
     its copies carry more than one label. near: pairs of near copies, each between the first images of two groups.
@@ -47,10 +47,6 @@ class Audit:
     copy: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
     near: tuple[Near, ...]
-
-    def part_names(self) -> list[str]:
-        """The parts that hold images."""
-        return [part for part in (WHOLE, *PARTS) if (self.parts == part).any()]
 
     def across(self) -> NDArray[np.bool_]:
         """For each image [N], whether its copies lie in more than one part."""
@@ -83,6 +79,9 @@ class Audit:
     def _trained(self) -> NDArray[np.bool_]:
         return self.parts == "train"
 
+    def _parts_of(self, index: int) -> set[str]:
+        return set(self.parts[self.groups == self.groups[index]].tolist())
+
 
 def audit(source: Source) -> Audit:
     """Look at every image of `source`; raises DataError if any cannot be read."""
@@ -104,55 +103,29 @@ def audit(source: Source) -> Audit:
     )
 
 
-def facts(findings: Audit) -> dict[str, Any]:
-    """The counts of an audit, as plain values."""
-    parts = findings.part_names()
-    return {
-        "images": {part: int((findings.parts == part).sum()) for part in parts},
-        "classes": {part: _class_counts(findings, part) for part in parts},
-        "imbalance": _imbalance(findings.faces),
-        "distinct": _groups(findings, np.ones(len(findings.groups), bool)),
-        "copies": {
-            "groups": _groups(findings, findings.copy),
-            "images": int(findings.copy.sum()),
-            "groups_in_several_parts": _groups(findings, findings.across()),
-            "groups_with_conflicting_labels": _groups(findings, findings.conflict),
-            "also_in_train": _outside_train(findings, findings.in_train(), parts),
-        },
-        "near_copies": {
-            "pairs": len(findings.near),
-            "mirrored": sum(pair.mirrored for pair in findings.near),
-            "pairs_in_several_parts": sum(map(findings.near_across, findings.near)),
-            "pairs_with_different_labels": sum(map(findings.near_conflict, findings.near)),
-            "nearly_in_train": _outside_train(findings, findings.nearly_in_train(), parts),
-        },
-        "blank": int(findings.blank.sum()),
-        "plain": int(findings.plain.sum()),
-        "border": int(findings.border.sum()),
-    }
-
-
-def _class_counts(findings: Audit, part: str) -> dict[str, int]:
-    counts = np.bincount(findings.faces.labels[findings.parts == part], minlength=len(findings.faces.classes))
-    return dict(zip(findings.faces.classes, counts.tolist(), strict=True))
-
-
-def _imbalance(faces: Dataset) -> dict[str, Any]:
+def audit_facts(findings: Audit, suspects: int | None = None) -> AuditFacts:
+    """The counts of an audit; `suspects`: how many labels were suspected, None where nobody looked."""
+    faces = findings.faces
+    facts = data_facts(findings.parts, faces.labels, faces.classes, findings.groups, findings.blank)
     counts = faces.counts()
     most, fewest = int(counts.argmax()), int(counts.argmin())
-    ratio = round(float(counts[most] / counts[fewest]), 1)
-    return {"most": faces.classes[most], "fewest": faces.classes[fewest], "ratio": ratio}
-
-
-def _groups(findings: Audit, marked: NDArray[np.bool_]) -> int:
-    """Number of groups among the marked images."""
-    return len(np.unique(findings.groups[marked]))
-
-
-def _outside_train(findings: Audit, marked: NDArray[np.bool_], parts: Sequence[str]) -> dict[str, int]:
-    if "train" not in parts:
-        return {}
-    return {part: int((marked & (findings.parts == part)).sum()) for part in parts if part != "train"}
+    nearly = findings.nearly_in_train()
+    return AuditFacts(
+        **vars(facts),
+        imbalance=Imbalance(faces.classes[most], faces.classes[fewest], round(float(counts[most] / counts[fewest]), 1)),
+        near_copies=NearCopyFacts(
+            pairs=len(findings.near),
+            mirrored=sum(pair.mirrored for pair in findings.near),
+            pairs_in_several_parts=sum(map(findings.near_across, findings.near)),
+            pairs_with_different_labels=sum(map(findings.near_conflict, findings.near)),
+            nearly_in_train={
+                part: int((nearly & (findings.parts == part)).sum()) for part in facts.copies.also_in_train
+            },
+        ),
+        plain=int(findings.plain.sum()),
+        border=int(findings.border.sum()),
+        suspects=suspects,
+    )
 
 
 def _plain(images: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -109,8 +109,8 @@ def check_known(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -
     commonest = float(np.bincount(labels).max() / len(labels))
     if named < commonest + _KNOWN * (1 - commonest):
         raise DataError(
-            f"the networks name {named:.0%} of the faces as they are labelled, and the commonest label alone "
-            f"{commonest:.0%}: they know too little to suspect labels; give more faces, or leave out --suspects"
+            f"the networks agree with {named:.0%} of the labels, the most frequent class alone with {commonest:.0%}: "
+            "they know too little to suspect labels; give more faces, or leave out --suspects"
         )
     return named
 

@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien import atomic
 from mien.audit.findings import Audit
 from mien.audit.near import Near
 from mien.csv_files import csv_text
 from mien.data.dataset import WHOLE
+from mien.data.drop import DROP, drop_text
+from mien.errors import UsageError
+from mien.records.audit import AUDIT, NEAR
 
 if TYPE_CHECKING:
     from mien.audit.suspects import Suspect
 
-
 _HEAD = (
     "path", "part", "label", "kinds", "group", "near", "bits", "likeness", "mirrored", "suggested", "score",
 )  # fmt: skip
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UsageError where an audit lies there already."""
+    if (folder / AUDIT).exists():
+        raise UsageError(f"{folder}: holds an audit already; choose another folder, or remove {folder / AUDIT}")
+
+
+def write_tables(seen: Audit, suspects: Sequence[Suspect], folder: Path) -> tuple[Path, ...]:
+    """Write `drop.csv`, `near.csv` and, last, `audit.csv` into `folder`; returns their paths."""
+    texts = {
+        DROP: drop_text(to_drop(seen, suspects)),
+        NEAR: near_text(seen),
+        AUDIT: audit_text(seen, suspects),
+    }
+    for name, text in texts.items():
+        atomic.write_bytes(folder / name, text.encode("utf-8", "replace"))
+    return tuple(folder / name for name in texts)
 
 
 def audit_text(seen: Audit, suspects: Sequence[Suspect]) -> str:
@@ -65,8 +87,8 @@ def _closest(seen: Audit) -> dict[int, Near]:
     """The closest pair of each group that has any."""
     closest: dict[int, Near] = {}
     for pair in seen.near:  # the closest first
-        for place in (pair.first, pair.second):
-            closest.setdefault(int(seen.groups[place]), pair)
+        for i in (pair.first, pair.second):
+            closest.setdefault(int(seen.groups[i]), pair)
     return closest
 
 

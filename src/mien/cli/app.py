@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 
 import tyro
@@ -67,9 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mien {__version__}")
         return 0
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="mien", args=words or ["--help"], description=_GREETING, config=(tyro.conf.OmitArgPrefixes,)
-        )
+        with _caches():
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="mien",
+                args=words or ["--help"],
+                description=_GREETING,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
     except MienError as error:
         text = str(error)
         say(text if text.startswith("mien ") else f"mien: {text}")
@@ -83,3 +91,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"mien: {error.filename or 'a file'}: cannot be used ({error.strerror or error}); give another place")
         return 2
     return 0
+
+
+@contextmanager
+def _caches() -> Iterator[None]:
+    """A folder for what matplotlib, Keras and torch would leave elsewhere, which goes when the command ends."""
+    try:
+        folder = tempfile.mkdtemp(prefix="mien-")
+    except OSError:  # nothing can be written here; they make do
+        yield
+        return
+    ours = [name for name in ("MPLCONFIGDIR", "KERAS_HOME", "TORCHINDUCTOR_CACHE_DIR") if name not in os.environ]
+    os.environ.update(dict.fromkeys(ours, folder))
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
+        shutil.rmtree(folder, ignore_errors=True)

@@ -55,6 +55,7 @@ def prepare(
     from mien.data.prepare import SplitOptions, plan, write
     from mien.data.sources import FRACTIONS, open_source
     from mien.data.split import check_fractions
+    from mien.records.record import plain
     from mien.report.terminal import preparation_text
 
     if split == "official" and (allow_leaks or (train_frac, val_frac, test_frac) != FRACTIONS):
@@ -73,7 +74,7 @@ def prepare(
     if not changed:
         say(f"{output_dir} already holds exactly this; nothing written")
     facts = preparation_facts(planned)
-    print(as_json(facts) if json else preparation_text(facts, planned.classes))
+    print(as_json(plain(facts)) if json else preparation_text(facts))
 
 
 def explore(data: Annotated[Path, DATA], out: Path = RUNS / "explore", seed: int = 0) -> None:
@@ -85,10 +86,14 @@ def explore(data: Annotated[Path, DATA], out: Path = RUNS / "explore", seed: int
         seed: draws the faces shown and the augmentation.
     """
     require("mien explore", "torch", "matplotlib")
+    from mien.records.recipe import Augment
     from mien.report.draw import draw_data
+    from mien.train.augment import augmented_examples
 
     check_seed(seed)
-    list_paths(draw_data(DataOptions(data).read(), out, seed))
+    split, augment = DataOptions(data).read(), Augment()
+    examples = augmented_examples(split.train, augment, seed)
+    list_paths(draw_data(split, examples, augment, out, data=str(data), seed=seed))
 
 
 def audit(
@@ -113,10 +118,12 @@ def audit(
     if suspects:
         require("mien audit --suspects", "torch", "scikit-learn", "scipy", "cleanlab")
     from mien.audit.findings import audit as look
-    from mien.audit.findings import facts
+    from mien.audit.record import audit_record
+    from mien.audit.tables import check_folder, write_tables
     from mien.data.sources import open_source
     from mien.folders import free_folder
-    from mien.report.audit_page import check_folder, write_audit
+    from mien.records.record import plain
+    from mien.report.audit_page import write_audit_page
     from mien.report.terminal import audit_text
 
     folder = out or free_folder(RUNS / "audit")
@@ -126,9 +133,11 @@ def audit(
     say(f"looking at {len(source.entries):,} images of {data}")
     seen = look(source)
     found = _suspects(seen, seed, device) if suspects else None
-    files = write_audit(seen, found, folder, data=str(data), command=command)
-    counts = facts(seen) | ({} if found is None else {"suspects": len(found)})
-    print(as_json(counts) if json else audit_text(counts, str(data)))
+    record = audit_record(seen, found, data=str(data), command=command, folder=folder)
+    page = write_audit_page(record, folder)
+    record.write(folder)
+    files = page, folder / record.FILE, *write_tables(seen, found or (), folder)
+    print(as_json(plain(record.facts)) if json else audit_text(record.facts, str(data)))
     for file in files:
         say(str(file))
 

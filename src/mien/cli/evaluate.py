@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset
-    from mien.evaluate.comparison import Answers
+    from mien.evaluate.evaluation import Evaluation
     from mien.models.model import Model
 
 MethodChoice = Literal["auto", "gradcam", "occlusion"]
@@ -60,10 +59,11 @@ def evaluate(
     """
     command = command_line(evaluate, locals())
     require("mien evaluate", "torch", "scikit-learn", "scipy", "matplotlib")
-    from mien.evaluate.evaluation import evaluate as score
-    from mien.evaluate.evaluation import with_corruptions, with_flip, write_evaluation
+    from mien.evaluate.curves import coverage_curve
+    from mien.evaluate.evaluation import evaluation_record, with_corruptions, with_flip, write_evaluation
+    from mien.evaluate.reliability import reliability_bins
     from mien.models.files import model_digest
-    from mien.records.evaluation import METRICS, is_of
+    from mien.records.evaluation import EvaluationRecord, Provenance, is_of
     from mien.report.draw import draw_evaluation, forget_heatmaps
     from mien.report.summaries import trained_elsewhere
     from mien.report.terminal import evaluation_text
@@ -72,24 +72,31 @@ def evaluate(
     parts = data.read()
     faces, split = data.choose(parts)
     folder = out or _evaluation_folder(model.model, data.path, split, data.labels, prior)
-    atomic.check(folder / METRICS)
-    origin = {"name": str(model.model), "data": str(data.path), "split": split}
+    atomic.check(folder / EvaluationRecord.FILE)
     trained_on = None if split in ("train", "all") else parts.train
-    evaluation = score(read, faces, **origin, device=device, prior=prior, trained_on=trained_on)
+    evaluation = _score(model.model, read, data.path, faces, device=device, prior=prior, trained_on=trained_on)
     if undecided := len(faces) - len(evaluation.faces):
-        say(f"left out {undecided:,} {split} faces on which no class got most votes")
+        say(f"left out {undecided:,} {split} faces without a majority of votes")
     if warning := trained_elsewhere(read.notes, str(data.path)):
         say(warning)
     if tta == "flip":
         evaluation = with_flip(evaluation, read, device, prior)
     if corruptions:
-        evaluation = with_corruptions(evaluation, read, device, prior, progress_bar("damaging", 75, " parts"))
-    facts = {"model_sha256": model_digest(model.model), "prior": prior}
-    if (folder / METRICS).exists() and not is_of(folder, **facts, **origin):
+        evaluation = with_corruptions(evaluation, read, device, prior, progress_bar("corrupting", 75, " parts"))
+    facts = {
+        "model": str(model.model),
+        "data": str(data.path),
+        "split": split,
+        "model_sha256": model_digest(model.model),
+    }
+    origin = Provenance(**facts, prior=prior, notes=dict(read.notes), command=command)
+    record = evaluation_record(evaluation, origin)
+    print(as_json(record.to_json()) if json else evaluation_text(record))
+    if (old := EvaluationRecord.found(folder)) and not is_of(old, **facts, prior=prior):
         forget_heatmaps(folder)
-    fields = write_evaluation(evaluation, folder, **facts, notes=dict(read.notes), command=command)
-    draw_evaluation(evaluation, folder)
-    print(as_json(fields) if json else evaluation_text(evaluation, fields))
+    write_evaluation(evaluation, record, folder)
+    answers = evaluation.probabilities, evaluation.faces.labels
+    draw_evaluation(evaluation, record, reliability_bins(*answers), coverage_curve(*answers), folder)
     say(f"tables and pictures are in {folder}; as a page: mien report {quoted(folder)}")
 
 
@@ -112,10 +119,17 @@ def compare(
     command = command_line(compare, locals())
     require("mien compare", "torch", "scikit-learn", "scipy", "matplotlib")
     from mien.data.votes import with_majority
-    from mien.evaluate.comparison import check_same_faces, comparison_facts, labels_of, read_answers, write_comparison
+    from mien.evaluate.comparison import (
+        answers_of,
+        check_same_faces,
+        comparison_record,
+        labels_of,
+        read_answers,
+        write_comparison,
+    )
     from mien.evaluate.comparison import compare as compared
     from mien.folders import free_folder
-    from mien.records.comparison import COMPARISON
+    from mien.records.comparison import ComparisonRecord
     from mien.report.draw import draw_comparison
     from mien.report.terminal import comparison_text
 
@@ -124,23 +138,26 @@ def compare(
     tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
     networks = {path: read_with_remark(path, classes) for path in models if path not in tables}
     if networks and not data.data:
-        raise UsageError(f"{next(iter(networks))}: a model needs faces to answer for; add --data DATA")
+        raise UsageError(f"{next(iter(networks))}: a model needs faces to predict on; add --data DATA")
     if not data.data and (data.labels == "votes" or data.votes):
         raise UsageError("--labels and --votes are about --data; leave them out for predictions.csv alone")
     folder = out or free_folder(RUNS / "compare")
-    atomic.check(folder / COMPARISON)
-    faces, told = None, "faces"
+    atomic.check(folder / ComparisonRecord.FILE)
+    faces, scope = None, "faces"
     if data.data:
         faces, split = data.choose(data.read())
         faces = with_majority(faces)
-        told = f"{split} faces of {data.path}{', judged by the majority of votes' if data.labels == 'votes' else ''}"
+        voted = ", labelled by the majority of votes" if data.labels == "votes" else ""
+        scope = f"{split} faces of {data.path}{voted}"
         for table in tables.values():
             check_same_faces(labels_of(faces, f"{data.path} ({split})"), table)
-        tables |= _ask(networks, faces, str(data.path), split, device)
+        for path, read in networks.items():
+            tables[path] = answers_of(_score(path, read, data.path, faces, device=device), str(path))
     comparison = compared([tables[path] for path in models])
-    print(as_json(comparison_facts(comparison)) if json else comparison_text(comparison))
-    write_comparison(comparison, folder, faces=told, command=command)
-    draw_comparison(comparison, faces, folder)
+    record = comparison_record(comparison, faces=scope, command=command)
+    print(as_json(record.to_json()) if json else comparison_text(record))
+    write_comparison(record, folder)
+    draw_comparison(comparison, faces, folder, head=f"{record.n:,} {scope}")
     say(f"tables{' and picture' if faces else ''} are in {folder}")
 
 
@@ -169,48 +186,45 @@ def explain(
     if not data.data:
         raise UsageError("nothing to explain; give a photo, or --data DATA")
     require("mien explain --data", "torch", "scikit-learn", "scipy", "matplotlib")
-    from mien.evaluate.evaluation import evaluate as score
-    from mien.report.draw import draw_heatmaps, draw_sanity
+    from mien.explain.study import check_maps, study, write_check
+    from mien.report.draw import draw_check, draw_study
+    from mien.report.tables import title
 
     read = model.read()
     faces, split = data.choose(data.read())
     folder = out or _evaluation_folder(model.model, data.path, split, data.labels)
-    evaluation = score(read, faces, name=str(model.model), data=str(data.path), split=split)
-    list_paths(draw_heatmaps(read, evaluation, folder, method))
-    checks = draw_sanity(read, evaluation, folder, method)
-    list_paths(checks)
-    if not checks:
-        say("no check of the maps: it needs the weights of a run folder or .safetensors file")
+    evaluation = _score(model.model, read, data.path, faces)
+    head = title(str(model.model), str(data.path), split, evaluation.scores.n)
+    list_paths(draw_study(study(read, evaluation, method), folder, head=head))
+    if check := check_maps(read, evaluation, method):
+        write_check(check, folder)
+        list_paths(draw_check(check, folder, head=head))
+    else:
+        say("no sanity check of the maps: it needs the weights of a run folder or .safetensors file")
 
 
 def _explain_photo(photo: Path, model: ModelOptions, method: MethodChoice, out: Path) -> None:
     """Draw where the model looks on each face of a photo; needs nothing but the core."""
-    from mien.explain.heat import choose_method, heat_maps
-    from mien.explain.photo import photo_picture
-    from mien.models.model import predict_proba
+    from mien.explain.photo import explain_faces, photo_picture
     from mien.records.figures import FIGURES
 
     read = model.read()
     if method == "gradcam":
         require("Grad-CAM", "torch")
-    faces = _faces_of(photo, read)
-    probabilities = predict_proba(read, faces)
-    maps = heat_maps(read, faces, probabilities.argmax(1), choose_method(read, method))
+    maps = explain_faces(read, _faces_of(photo, read), method)
     file = out / FIGURES / f"{photo.stem}.png"
-    picture = photo_picture(faces, maps, probabilities, read.classes)
+    picture = photo_picture(maps, f"{model.model} on {photo.name}")
     atomic.write_with(file, picture.save)
     print(file)
 
 
-def _ask(networks: Mapping[Path, Model], faces: Dataset, data: str, split: str, device: str) -> dict[Path, Answers]:
-    """What each network says of the faces."""
-    from mien.evaluate.comparison import answers_of
+def _score(path: Path, model: Model, data: Path, faces: Dataset, **options: Any) -> Evaluation:
+    """The evaluation of a model; an error names its file and the data."""
     from mien.evaluate.evaluation import evaluate as score
+    from mien.models.files import check_classes
 
-    said = {}
-    for path, read in networks.items():
-        said[path] = answers_of(score(read, faces, name=str(path), data=data, split=split, device=device))
-    return said
+    check_classes(model, faces.classes, str(path), str(data))
+    return score(model, faces, **options)
 
 
 def _evaluation_folder(model: Path, data: Path, split: str, labels: Labels, prior: Prior = "natural") -> Path:
@@ -218,8 +232,8 @@ def _evaluation_folder(model: Path, data: Path, split: str, labels: Labels, prio
     from mien.models.files import model_digest, model_name
     from mien.records.evaluation import evaluation_folder
 
-    ruler = "-votes" if labels == "votes" else ""
-    base = RUNS / f"{model_name(model)}-{split}{ruler}"
+    source = "-votes" if labels == "votes" else ""
+    base = RUNS / f"{model_name(model)}-{split}{source}"
     return evaluation_folder(base, model_sha256=model_digest(model), data=str(data), prior=prior)
 
 

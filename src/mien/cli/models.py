@@ -33,7 +33,7 @@ def calibrate(
     check_writable(save_as)
     read = model.read()
     faces, _ = data.choose(data.read())
-    calibration = fit(read, faces, name=str(model.model), data=str(data.path))
+    calibration = fit(read, faces)
     write_model(calibration.model, save_as)
     print(calibration_text(calibration))
     print(save_as)

@@ -106,8 +106,6 @@ class PartOptions(DataOptions):
 
     def choose(self, parts: Split) -> tuple[Dataset, str]:
         """The faces of the part, and its name."""
-        if self.split == "all":
-            return parts.whole(), "all"
         if self.split == "test" and not len(parts.test):
             say("there is no test part; taking val instead")
             return parts.part("val"), "val"

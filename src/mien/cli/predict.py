@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from importlib.util import find_spec
 from json import dumps
 from math import inf
 from pathlib import Path
@@ -15,6 +14,7 @@ from mien import atomic
 from mien.cli.console import frame_bar, frame_listener, print_lines, progress_bar, raise_failures, say
 from mien.cli.options import BASE, Json, ModelOptions, Prior, option, several
 from mien.errors import DataError, MienError, UsageError
+from mien.extras import require
 
 if TYPE_CHECKING:
     from mien.predict.prediction import Prediction
@@ -62,7 +62,7 @@ def predict(
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
     copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
-    predictor = Predictor(model.model, prior, crop, min_confidence)
+    predictor = Predictor(model.read(), prior, crop, min_confidence)
     with write_table(csv, predictor.classes) if csv else nullcontext() as table:
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):
@@ -96,8 +96,8 @@ def _predict_into(
         raise UsageError(f"{chart}: --chart shows what changes over the time of a video; leave it out for photos")
     if chart and len(videos) > 1:
         raise UsageError(f"{chart}: --chart draws one video; give one at a time")
-    if chart and not find_spec("matplotlib"):
-        raise UsageError(f"{chart}: --chart needs matplotlib: pip install '.[report]'")
+    if chart:
+        require("mien predict --chart", "matplotlib")
     if csv:
         check_table(csv)
     targets: dict[str, Path] = {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from mien.cli.console import say
-from mien.cli.options import Repeated, Switch
+from mien.cli.options import Repeated, Switch, option
 from mien.errors import UsageError
 from mien.extras import require
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
-    model: Repeated[tuple[str, ...]] = (),
-    workers: int | None = None,
-    token: str = "",
-    allow_origin: Repeated[tuple[str, ...]] = (),
+    model: Annotated[Repeated[tuple[str, ...]], option("MODEL", "all that come with Mien")] = (),
+    workers: Annotated[int | None, option("INT", "one a core")] = None,
+    token: Annotated[str, option("SECRET", "MIEN_TOKEN of the environment, or none")] = "",
+    allow_origin: Annotated[Repeated[tuple[str, ...]], option("ORIGIN", "none")] = (),
     open: Switch = False,
 ) -> None:
-    """Show a page in the browser, and answer programs over HTTP: photos, camera and video, on this machine alone.
+    """Serve a page for people and an HTTP API for programs, on this machine alone.
 
     Args:
         host: address to listen on. Any but this machine's own (127.0.0.1) needs a token.
         port: port to listen on; if it is taken, the next free one. 0 takes any.
-        model: a model file, run folder or name to answer by; may be repeated, the first one is the default. If not
-            given, all that come with Mien.
-        workers: pictures looked at at the same time; one a core if not given.
-        token: secret that programs send as `Authorization: Bearer TOKEN`; MIEN_TOKEN in the environment says it too.
-        allow_origin: another site's page that may ask, as https://example.org; may be repeated.
+        model: a model file, run folder or name to answer by; may be given several times, the first one is the
+            default.
+        workers: pictures looked at at the same time.
+        token: secret that programs send as `Authorization: Bearer SECRET`.
+        allow_origin: another site's page that may ask, as https://example.org; may be given several times.
         open: open the page in the browser.
     """
     require("mien serve", "fastapi", "fastapi-offline", "prometheus-client", "python-multipart", "uvicorn")

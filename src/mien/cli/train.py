@@ -44,6 +44,7 @@ def train(
     balance: Annotated[Literal["weights", "sqrt", "none"] | None, _of_recipe("balance", "{weights,sqrt,none}")] = None,
     teacher: Annotated[Repeated[tuple[Path, ...]], option("MODEL", "none")] = (),
     init: Annotated[Path | None, option("MODEL", "random weights")] = None,
+    freeze: Annotated[int | None, _of_recipe("freeze", "INT")] = None,
     seed: Annotated[int | None, option("INT", "0")] = None,
     device: Annotated[str | None, option("DEVICE", "auto")] = None,
     out: Annotated[Path | None, option("FOLDER", "runs/<recipe>-s<seed>")] = None,
@@ -60,7 +61,9 @@ def train(
         balance: class weights, their square roots, or none.
         teacher: distillation: model file, run folder or name of a model that comes with Mien, whose probabilities are
             half of what is learned; may be given several times, for the mean of all.
-        init: .safetensors file or run folder whose weights training begins with.
+        init: model file, run folder or name of a model that comes with Mien, whose weights training begins with; see
+            the recipe finetune.
+        freeze: how many of the first blocks of convolutions stay as --init brings them.
         seed: draws weights, order, augmentation and dropout.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
         out: the run folder.
@@ -79,7 +82,10 @@ def train(
     if not data.data:
         raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
     chosen = find_recipe(recipe or "classic")
-    chosen = with_changes(chosen, epochs=epochs, batch_size=batch_size, rate=rate, balance=balance)
+    if freeze and not init:
+        raise UsageError(f"--freeze {freeze} keeps weights as --init brings them; add --init MODEL, such as base")
+    changes = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "balance": balance, "freeze": freeze}
+    chosen = with_changes(chosen, **changes)
     seed = seed or 0
     check_seed(seed)
     if save_as:
@@ -151,7 +157,7 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
     else:
         from mien.report.draw import draw_training
 
-        draw_training(result.history, result.kept, folder)
+        draw_training(result.history, result.kept, folder, head=str(folder))
     if save_as:
         atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
         _keep_previous(save_as, folder)

@@ -102,18 +102,6 @@ class Split:
         """The parts that hold faces, by name."""
         return {name: part for name in PARTS if len(part := getattr(self, name))}
 
-    def whole(self) -> Dataset:
-        """The faces of all parts together, in the parts' order."""
-        parts = list(self.parts().values())
-        shares = [part.shares for part in parts if part.shares is not None]
-        return Dataset(
-            np.concatenate([part.images for part in parts]),
-            np.concatenate([part.labels for part in parts]),
-            self.classes,
-            tuple(path for part in parts for path in part.paths),
-            np.concatenate(shares) if shares else None,
-        )
-
     def part(self, name: str) -> Dataset:
         """The part called `name`, or all of them as one for "all"; raises DataError where it is empty."""
         part: Dataset = self.all() if name == WHOLE else getattr(self, name)

@@ -22,10 +22,10 @@ _BOUNDS = (-3.0, 3.0)  # of ln(temperature)
 
 @dataclass(frozen=True)
 class Calibration:
-    """A model with its temperature fitted on n faces, and what that is worth.
+    """A model with its temperature fitted on n faces, and how that changes its calibration.
 
     error_before, error_after: expected calibration error (15 bins). The latter is cross-fitted: each half of the faces
-    is scored at the temperature that fits the other half, so it is no luckier than new faces will find it.
+    is scored at the temperature fitted on the other half, so it is an estimate for new faces.
     """
 
     model: Model
@@ -34,12 +34,12 @@ class Calibration:
     error_after: float
 
 
-def calibrate(model: Model, faces: Dataset, *, name: str, data: str, seed: int = 0) -> Calibration:
-    """`model` with the temperature that fits `faces` best (by likelihood); `name` and `data` are for errors.
+def calibrate(model: Model, faces: Dataset, *, seed: int = 0) -> Calibration:
+    """`model` with the temperature that fits `faces` best (by likelihood); `seed` draws the halves.
 
-    Raises ModelError where the model names other classes than the data.
+    Raises ModelError where the model has other classes than the data.
     """
-    check_classes(model, faces.classes, name, data)
+    check_classes(model, faces.classes, "the model", "the data")
     faces = with_majority(faces)
     answers = logits(model, faces.images)
     halves = np.array_split(np.random.default_rng(seed).permutation(len(faces)), 2)

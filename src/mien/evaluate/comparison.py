@@ -1,10 +1,10 @@
-"""Models on the same faces: how far apart they are, and whether that may be chance."""
+"""Models on the same faces: how much they differ, and whether that may be chance."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,10 @@ from mien.data.dataset import Dataset
 from mien.errors import DataError
 from mien.evaluate.bootstrap import macro_mean, rates, resample
 from mien.evaluate.evaluation import Evaluation
-from mien.evaluate.intervals import interval, wilson
-from mien.records.comparison import COMPARISON, MODELS, PAIRS, ModelScore, Pair
+from mien.evaluate.intervals import middle_95
+from mien.records.comparison import MODELS, PAIRS, ComparisonRecord, ModelScore, Pair
+from mien.records.intervals import wilson
+from mien.records.record import plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +31,7 @@ _COLUMNS = ("path", "label", "predicted")
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model said: by the path of each face, its label and the answer, as names."""
+    """One model's predictions: by the path of each face, its label and the predicted class, as names."""
 
     name: str
     by_path: dict[str, tuple[str, str]]
@@ -37,7 +39,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Comparison:
-    """M models on the same N faces: labels int64 [N], answers int64 [M, N], both places in `classes`."""
+    """M models on the same N faces: labels int64 [N], answers int64 [M, N], both indices of `classes`."""
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]
@@ -47,21 +49,21 @@ class Comparison:
     pairs: tuple[Pair, ...]
 
 
-def answers_of(evaluation: Evaluation) -> Answers:
-    """The answers of a model that was just evaluated."""
+def answers_of(evaluation: Evaluation, name: str) -> Answers:
+    """The predictions of the model called `name`, which was just evaluated."""
     names = np.array(evaluation.faces.classes)
     said = zip(names[evaluation.faces.labels].tolist(), names[evaluation.predicted].tolist(), strict=True)
-    return Answers(evaluation.model, dict(zip(evaluation.faces.paths, said, strict=True)))
+    return Answers(name, dict(zip(evaluation.faces.paths, said, strict=True)))
 
 
 def labels_of(faces: Dataset, name: str) -> Answers:
-    """The labels of `faces` in the form of answers, to hold others' against."""
+    """The labels of `faces` as if they were predictions, to check others' against."""
     labels = [faces.classes[label] for label in faces.labels]
     return Answers(name, dict(zip(faces.paths, zip(labels, labels, strict=True), strict=True)))
 
 
 def read_answers(path: Path) -> Answers:
-    """The answers in a `predictions.csv`, ours or anyone's; raises DataError where they cannot be used."""
+    """The predictions in a `predictions.csv`, ours or anyone's; raises DataError where they cannot be used."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
@@ -82,12 +84,12 @@ def check_same_faces(first: Answers, other: Answers) -> None:
         examples = " or ".join(f"'{min(paths)}'" for paths in (missing, more) if paths)
         raise DataError(
             f"{other.name}: lacks {len(missing):,} of the faces of {first.name} and has {len(more):,} others "
-            f"(such as {examples}); compare answers for the same part of the same data"
+            f"(such as {examples}); compare predictions for the same part of the same data"
         )
     differ = [path for path, (label, _) in first.by_path.items() if other.by_path[path][0] != label]
     if differ:
         raise DataError(
-            f"{other.name}: labels {len(differ):,} faces otherwise than {first.name} (such as '{differ[0]}'); "
+            f"{other.name}: has other labels than {first.name} for {len(differ):,} faces (such as '{differ[0]}'); "
             "score both by the same labels"
         )
 
@@ -95,17 +97,22 @@ def check_same_faces(first: Answers, other: Answers) -> None:
 def compare(given: Sequence[Answers]) -> Comparison:
     """Compare at least two models; their faces are joined by path.
 
-    Raises DataError where they did not answer for the same faces, or the same labels.
+    Raises DataError where faces or labels are not the same.
+
+    >>> one = Answers("one", {"a/1.png": ("a", "a"), "b/2.png": ("b", "a")})
+    >>> two = Answers("two", {"a/1.png": ("a", "a"), "b/2.png": ("b", "b")})
+    >>> compare([one, two]).pairs[0].accuracy_difference
+    0.5
     """
     first = given[0]
     for other in given[1:]:
         check_same_faces(first, other)
     names = {name for one in given for pair in one.by_path.values() for name in pair}
     classes = tuple(sorted(names))
-    place = {name: k for k, name in enumerate(classes)}
+    index = {name: k for k, name in enumerate(classes)}
     paths = tuple(first.by_path)
-    labels = np.array([place[first.by_path[path][0]] for path in paths])
-    answers = np.array([[place[one.by_path[path][1]] for path in paths] for one in given])
+    labels = np.array([index[first.by_path[path][0]] for path in paths])
+    answers = np.array([[index[one.by_path[path][1]] for path in paths] for one in given])
     models = tuple(_model_score(one.name, labels, said, len(classes)) for one, said in zip(given, answers, strict=True))
     pairs = tuple(
         _pair(given[i].name, given[j].name, labels, answers[[i, j]], len(classes))
@@ -115,28 +122,29 @@ def compare(given: Sequence[Answers]) -> Comparison:
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Exact two-sided p of McNemar's test (1947): of the faces that one model alone names right, half each?"""
+    """Exact two-sided p of McNemar's test (1947): of the faces that only one model gets right, does each get half?
+
+    >>> mcnemar(5, 5)
+    1.0
+    """
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def comparison_facts(comparison: Comparison) -> dict[str, Any]:
-    """The results as plain values."""
-    return {
-        "n": len(comparison.labels),
-        "models": [asdict(one) for one in comparison.models],
-        "pairs": [asdict(pair) for pair in comparison.pairs],
-    }
+def comparison_record(comparison: Comparison, *, faces: str, command: str) -> ComparisonRecord:
+    """The record of a comparison; `faces` says which ones were compared."""
+    return ComparisonRecord(
+        faces=faces, command=command, n=len(comparison.labels), models=comparison.models, pairs=comparison.pairs
+    )
 
 
-def write_comparison(comparison: Comparison, folder: Path, *, faces: str, command: str) -> None:
-    """Write `models.csv` and `pairs.csv`, the fields of ModelScore and Pair, and all of it as `comparison.json`.
+def write_comparison(record: ComparisonRecord, folder: Path) -> None:
+    """Write the record, and the fields of ModelScore and Pair as `models.csv` and `pairs.csv`.
 
-    faces: which ones were compared, in words; with the command, for the record.
+    In `pairs.csv` a difference says what it is of: `accuracy_b_minus_a`.
     """
-    facts = comparison_facts(comparison)
-    atomic.write_json(folder / COMPARISON, {"faces": faces, "command": command, **facts})
-    for file, rows in ((MODELS, facts["models"]), (PAIRS, facts["pairs"])):
-        flat = [_flat(row) for row in rows]
+    record.write(folder)
+    for file, rows in ((MODELS, record.models), (PAIRS, record.pairs)):
+        flat = [_flat(plain(row)) for row in rows]
         atomic.write_text(folder / file, csv_text(list(flat[0]), (row.values() for row in flat)))
 
 
@@ -159,11 +167,11 @@ def _model_score(name: str, labels: NDArray[np.int64], said: NDArray[np.int64], 
     here, drawn = (rates(sets, truth, answer, classes) for sets in (counts[None], resample(counts)))
     right = int((labels == said).sum())
     macro = float(macro_mean(here.f1)[0])
-    return ModelScore(name, right / len(labels), wilson(right, len(labels)), macro, interval(macro_mean(drawn.f1)))
+    return ModelScore(name, right / len(labels), wilson(right, len(labels)), macro, middle_95(macro_mean(drawn.f1)))
 
 
 def _pair(a: str, b: str, labels: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> Pair:
-    """The differences of two models' answers, int64 [2, N]."""
+    """The differences of two models' predictions, int64 [2, N]."""
     (truth, *answers), counts = np.unique(np.vstack([labels, said]), axis=1, return_counts=True)
     accuracy, macro = [], []
     for sets in (counts[None], resample(counts)):
@@ -176,9 +184,9 @@ def _pair(a: str, b: str, labels: NDArray[np.int64], said: NDArray[np.int64], cl
         a=a,
         b=b,
         accuracy_difference=float(accuracy[0][0]),
-        accuracy_difference_ci95=interval(accuracy[1]),
+        accuracy_difference_ci95=middle_95(accuracy[1]),
         macro_f1_difference=float(macro[0][0]),
-        macro_f1_difference_ci95=interval(macro[1]),
+        macro_f1_difference_ci95=middle_95(macro[1]),
         only_a_right=only_a,
         only_b_right=only_b,
         mcnemar_p=mcnemar(only_a, only_b),
@@ -186,9 +194,10 @@ def _pair(a: str, b: str, labels: NDArray[np.int64], said: NDArray[np.int64], cl
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """An interval as two columns, `_low` and `_high`."""
+    """A row of a table: an interval as two columns, `_low` and `_high`."""
     flat: dict[str, Any] = {}
-    for key, value in row.items():
-        ends = zip((f"{key}_low", f"{key}_high"), value, strict=True) if isinstance(value, tuple) else [(key, value)]
-        flat |= {name: f"{one:.6g}" if isinstance(one, float) else one for name, one in ends}
+    for field, value in row.items():
+        key, scalar = field.replace("_difference", "_b_minus_a"), isinstance(value, str | int | float)
+        cells = {key: value} if scalar else {f"{key}_low": value[0], f"{key}_high": value[1]}
+        flat |= {name: f"{cell:.6g}" if isinstance(cell, float) else cell for name, cell in cells.items()}
     return flat

@@ -1,20 +1,22 @@
-"""Scores at every threshold: each class against the rest, and what leaving unsure answers to a person would give."""
+"""Scores at every threshold: each class against the rest, and selective prediction (accuracy by coverage)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from mien.evaluate.intervals import wilson
+from mien.records.evaluation import Areas, SelectiveScore
+from mien.records.intervals import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.records.evaluation import Interval
+_POINTS = 200  # of a coverage curve
+_LEAST_COVERAGE = 50  # one in so many: the accuracy of fewer answers is noise
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,26 @@ class Curve:
     area: float
 
 
-@dataclass(frozen=True)
-class Kept:
-    """The surest `n` answers: their accuracy, its 95 % interval, and the least confidence among them."""
+class ClassCurves(NamedTuple):
+    """The curves of one class against the rest; None where they are not defined."""
 
-    n: int
-    accuracy: float
-    accuracy_ci95: Interval
-    confidence: float
+    precision_recall: Curve | None
+    roc: Curve | None
+
+    @property
+    def areas(self) -> Areas:
+        """The areas under them."""
+        roc, precision_recall = (curve.area if curve else None for curve in (self.roc, self.precision_recall))
+        return Areas(roc, precision_recall)
+
+
+@dataclass(frozen=True)
+class CoverageCurve:
+    """Accuracy of the most confident answers by their share, with 95 % intervals: float64 [P] each, ci95 [P, 2]."""
+
+    coverage: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    accuracy_ci95: NDArray[np.float64]
 
 
 def roc(probabilities: NDArray[np.floating], labels: NDArray[np.int64], label: int) -> Curve | None:
@@ -56,16 +70,25 @@ def precision_recall(probabilities: NDArray[np.floating], labels: NDArray[np.int
 
 
 def accuracy_by_coverage(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Accuracy of the surest 1, 2, ... N answers, float64 [N]; equally sure answers count as their mean."""
+    """Accuracy of the 1, 2, ... N most confident answers, float64 [N]; equally confident ones count as their mean."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    levels, places = np.unique(-confidence, return_inverse=True)
-    shares = np.bincount(places, right, len(levels)) / np.bincount(places)
-    return shares[np.sort(places)].cumsum() / np.arange(1, len(labels) + 1)
+    levels, ranks = np.unique(-confidence, return_inverse=True)
+    shares = np.bincount(ranks, right, len(levels)) / np.bincount(ranks)
+    return shares[np.sort(ranks)].cumsum() / np.arange(1, len(labels) + 1)
 
 
-def kept(probabilities: NDArray[np.floating], labels: NDArray[np.int64], coverage: float) -> Kept:
-    """The surest share `coverage` of the answers; the rest is left to a person."""
+def selective_score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], coverage: float) -> SelectiveScore:
+    """The accuracy if only the most confident share `coverage` of the answers counts."""
     n = ceil(coverage * len(labels))
     accuracy = float(accuracy_by_coverage(probabilities, labels)[n - 1])
     least = float(np.sort(probabilities.max(1))[-n])
-    return Kept(n, accuracy, wilson(round(accuracy * n), n), least)
+    return SelectiveScore(n, accuracy, wilson(round(accuracy * n), n), least)
+
+
+def coverage_curve(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> CoverageCurve:
+    """Accuracy by coverage at some 200 points, from 2 % of the answers on; probabilities [N, K], labels [N]."""
+    accuracy, n = accuracy_by_coverage(probabilities, labels), len(labels)
+    counts = np.unique(np.linspace(max(n // _LEAST_COVERAGE, 1), n, _POINTS).astype(int))
+    shown = accuracy[counts - 1]
+    ends = [wilson(round(share * count), count) for share, count in zip(shown.tolist(), counts.tolist(), strict=True)]
+    return CoverageCurve(counts / n, shown, np.array(ends))

@@ -1,4 +1,4 @@
-"""Whether confidence is what it says: of the answers given with 80 %, are 80 % right?"""
+"""Calibration: of the answers given with a confidence of 80 %, are 80 % right?"""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien.evaluate.intervals import middle_95
+from mien.records.intervals import Interval, wilson
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from mien.records.evaluation import Interval
 
 BINS = 15
 _SIMULATIONS = 1000
@@ -19,24 +20,30 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Reliability:
-    """Answers sorted into 15 equal bins of confidence.
+    """Answers in 15 equal bins of confidence.
 
-    counts: int64 [15]; confidence, accuracy: the means of each bin, float64 [15], nan in an empty one.
+    counts: int64 [15]; confidence, accuracy: the means of each bin, float64 [15], nan in an empty one; accuracy_ci95:
+    Wilson's intervals of the latter, float64 [15, 2].
     """
 
     counts: NDArray[np.int64]
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+    accuracy_ci95: NDArray[np.float64]
 
 
 def reliability_bins(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Reliability:
-    """How sure and how right the answers are, bin by bin; probabilities [N, K], labels [N]."""
+    """Confidence and accuracy, bin by bin; probabilities [N, K], labels [N]."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     bins = _bins(confidence)
     counts = np.bincount(bins, minlength=BINS)
     faces = np.where(counts, counts, np.nan)
-    sums = (np.bincount(bins, values, BINS) for values in (confidence, right))
-    return Reliability(counts, *(total / faces for total in sums))
+    sure, accuracy = (np.bincount(bins, values, BINS) / faces for values in (confidence, right))
+    ends = [
+        wilson(round(share * n), n) if n else (np.nan, np.nan)
+        for share, n in zip(accuracy.tolist(), counts.tolist(), strict=True)
+    ]
+    return Reliability(counts, sure, accuracy, np.array(ends))
 
 
 def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
@@ -46,16 +53,15 @@ def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.in
 
 
 def error_if_calibrated(probabilities: NDArray[np.floating]) -> tuple[float, Interval]:
-    """The calibration error that chance alone gives: its mean and middle 95 %, were the probabilities [N, K] exact.
+    """The calibration error that chance alone gives a calibrated model: its mean, and the middle 95 %.
 
-    Labels are drawn from the probabilities themselves, 1,000 times. Then an answer is right as often as its
-    confidence says, so it is enough to draw that.
+    Whether each answer is right is drawn 1,000 times with the confidence of the answer as its probability;
+    probabilities: [N, K].
     """
     rng, confidence = np.random.default_rng(_SEED), probabilities.max(1)
     bins = _bins(confidence)
-    errors = [_error(confidence, rng.random(len(bins)) < confidence, bins) for _ in range(_SIMULATIONS)]
-    low, high = np.percentile(errors, (2.5, 97.5))
-    return float(np.mean(errors)), (float(low), float(high))
+    errors = np.array([_error(confidence, rng.random(len(bins)) < confidence, bins) for _ in range(_SIMULATIONS)])
+    return float(errors.mean()), middle_95(errors)
 
 
 def _bins(confidence: NDArray[np.floating]) -> NDArray[np.int64]:

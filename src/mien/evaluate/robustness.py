@@ -1,4 +1,4 @@
-"""How much accuracy is left on damaged faces."""
+"""How much accuracy is left on corrupted faces."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mien.csv_files import csv_text
 from mien.data.dataset import Dataset
 from mien.evaluate.corruptions import KINDS, STRENGTHS, corrupt
 from mien.models.model import Model, Prior, predict_proba
+from mien.records.evaluation import CorruptionScores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,21 +23,27 @@ Wrap = Callable[[Iterable[Any]], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Robustness:
-    """Accuracy on whole faces, and on the same faces damaged: float64 [kinds, strengths], in the order of `KINDS`."""
+    """Accuracy on clean faces, and on the same faces corrupted: float64 [kinds, strengths], in the order of `KINDS`."""
 
-    whole: float
-    damaged: NDArray[np.float64]
+    clean: float
+    corrupted: NDArray[np.float64]
 
     @property
     def relative(self) -> NDArray[np.float64]:
-        """Damaged over whole accuracy, float64 [kinds, strengths]; 0 where no whole face is named right."""
-        return self.damaged / self.whole if self.whole else np.zeros_like(self.damaged)
+        """Corrupted over clean accuracy, float64 [kinds, strengths]; 0 where the latter is."""
+        return self.corrupted / self.clean if self.clean else np.zeros_like(self.corrupted)
+
+    @property
+    def scores(self) -> CorruptionScores:
+        """The same for the record."""
+        by_kind = {kind: tuple(row) for kind, row in zip(KINDS, self.corrupted.tolist(), strict=True)}
+        return CorruptionScores(float(self.relative.mean()), by_kind)
 
 
 def robustness(
-    model: Model, faces: Dataset, whole: float, device: str = "auto", prior: Prior = "natural", wrap: Wrap = iter
+    model: Model, faces: Dataset, clean: float, device: str = "auto", prior: Prior = "natural", wrap: Wrap = iter
 ) -> Robustness:
-    """Accuracy under each kind and strength of damage; `whole` is that on whole faces.
+    """Accuracy under each kind and strength of corruption; `clean` is that without.
 
     `wrap` goes around the 75 measurements, to show progress.
     """
@@ -46,13 +53,13 @@ def robustness(
         return float((answers == faces.labels).mean())
 
     shares = [accuracy(kind, strength) for kind, strength in wrap(list(product(KINDS, STRENGTHS)))]
-    return Robustness(whole, np.array(shares).reshape(len(KINDS), len(STRENGTHS)))
+    return Robustness(clean, np.array(shares).reshape(len(KINDS), len(STRENGTHS)))
 
 
 def robustness_text(robustness: Robustness) -> str:
-    """`corruptions.csv`: a line a kind and strength, with its accuracy and that divided by the whole faces'."""
+    """`corruptions.csv`: a row for each kind and strength, with the accuracy, and that relative to clean faces."""
     rows = (
-        (kind, strength, f"{robustness.damaged[i, j]:.6f}", f"{robustness.relative[i, j]:.6f}")
+        (kind, strength, f"{robustness.corrupted[i, j]:.6f}", f"{robustness.relative[i, j]:.6f}")
         for (i, kind), (j, strength) in product(enumerate(KINDS), enumerate(STRENGTHS))
     )
     return csv_text(("corruption", "strength", "accuracy", "relative"), rows)

@@ -1,4 +1,4 @@
-"""Scores of a set of predictions, with their uncertainty."""
+"""Scores of a set of predictions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from mien.evaluate.intervals import wilson
 from mien.evaluate.reliability import calibration_error
 from mien.records.evaluation import ClassScore, Scores
+from mien.records.intervals import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classes: tuple[str, ...]) -> Scores:
     """Scores of probabilities [N, K] against labels [N]; N >= 1.
 
-    Macro figures are plain means over the classes that occur in `labels`.
+    Macro scores are plain means over the classes that occur in `labels`.
+
+    >>> probabilities = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.9, 0.1]])
+    >>> scores = score(probabilities, np.array([0, 1, 1, 0]), ("no", "yes"))
+    >>> scores.accuracy, scores.confusion
+    (0.75, ((2, 0), (1, 1)))
     """
     predicted = probabilities.argmax(1)
-    places = np.arange(len(classes))
-    table = precision_recall_fscore_support(labels, predicted, labels=places, zero_division=0)
+    indices = np.arange(len(classes))
+    table = precision_recall_fscore_support(labels, predicted, labels=indices, zero_division=0)
     precision, recall, f1, support = np.asarray(table, np.float64)
     per_class = {
         name: ClassScore(float(precision[k]), float(recall[k]), float(f1[k]), int(support[k]))
@@ -38,8 +43,8 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classe
         macro_recall=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
         per_class=per_class,
-        confusion=confusion_matrix(labels, predicted, labels=places),
-        nll=_negative_log_likelihood(probabilities, labels),
+        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=indices).tolist())),
+        nll=float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)).mean()),
         ece=calibration_error(probabilities, labels),
     )
 
@@ -47,8 +52,3 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classe
 def cross_entropy(probabilities: NDArray[np.floating], shares: NDArray[np.floating]) -> float:
     """Mean of -sum(share ln probability) over the faces; both [N, K]."""
     return float(-(shares * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean())
-
-
-def _negative_log_likelihood(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    chosen = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(chosen, 1e-12)).mean())

@@ -18,7 +18,7 @@ MethodChoice = Literal["auto", "gradcam", "occlusion"]
 
 
 class Group(NamedTuple):
-    """The faces of class `truth` that were called `answer`, by their places: int64 [M]."""
+    """The faces of class `truth` that were predicted as `answer`, by their indices: int64 [M]."""
 
     truth: int
     answer: int
@@ -26,13 +26,13 @@ class Group(NamedTuple):
 
 
 def has_gradients(model: Model) -> bool:
-    """Whether torch runs the model, so that it can be asked for more than answers."""
+    """Whether torch runs the model, so that it gives gradients."""
     torch = sys.modules.get("torch")  # what never was loaded runs no network, and need not be there
     return torch is not None and isinstance(model.network, torch.nn.Module)
 
 
 def choose_method(model: Model, wanted: MethodChoice) -> Method:
-    """The method that `wanted` means: "auto" is Grad-CAM where the model has gradients, else occlusion."""
+    """The method `wanted`; for "auto" Grad-CAM where the model has gradients, else occlusion."""
     if wanted != "auto":
         return wanted
     return "gradcam" if has_gradients(model) else "occlusion"
@@ -41,9 +41,9 @@ def choose_method(model: Model, wanted: MethodChoice) -> Method:
 def heat_maps(
     model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64], method: Method
 ) -> NDArray[np.float32]:
-    """What speaks for the classes `targets` [N], place by place: float32 [N, S, S], in the method's own unit.
+    """The evidence for the classes `targets` [N] at each pixel: float32 [N, S, S], in the method's own unit.
 
-    Raises ModelError where Grad-CAM is wanted of a model without gradients.
+    Raises ModelError where Grad-CAM is asked of a model without gradients.
     """
     if method == "occlusion":
         return occlusion(model, images, targets)
@@ -54,9 +54,9 @@ def heat_maps(
 
 def groups(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int, pairs: int) -> list[Group]:
     """The right answers of each class, and the `pairs` commonest confusions; those without faces are left out."""
-    places = labels * classes + answers
-    counts = np.bincount(places, minlength=classes**2).reshape(classes, classes)
+    cells = labels * classes + answers
+    counts = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
     confused = counts - np.diag(counts.diagonal())
-    commonest = [place for place in np.argsort(-confused, axis=None, kind="stable")[:pairs] if confused.flat[place]]
-    right = [place for place in range(0, classes**2, classes + 1) if counts.flat[place]]
-    return [Group(*divmod(int(place), classes), np.flatnonzero(places == place)) for place in [*right, *commonest]]
+    commonest = [cell for cell in np.argsort(-confused, axis=None, kind="stable")[:pairs] if confused.flat[cell]]
+    right = [cell for cell in range(0, classes**2, classes + 1) if counts.flat[cell]]
+    return [Group(*divmod(int(cell), classes), np.flatnonzero(cells == cell)) for cell in [*right, *commonest]]

@@ -1,6 +1,6 @@
-"""Occlusion: how much surer a model is of a class because it sees a place (Zeiler and Fergus 2013, arXiv:1311.2901).
+"""Occlusion: how much a class's probability falls when a region is hidden (Zeiler and Fergus 2013, arXiv:1311.2901).
 
-It asks for predictions only, so it works with any model file.
+It needs predictions only, so it works with any model file.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def occlusion(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64
     """Maps, float32 [N, S, S] in [-1, 1], of gray faces uint8 [N, S, S] for the classes `targets` [N].
 
     A square patch, a quarter of the face wide and as gray as the face on average, moves over the face by half its
-    width. The map holds how much the class's probability falls where the patch is centred, interpolated between those
-    places; below zero where hiding a place makes the model surer.
+    width. The map holds how much the class's probability falls where the patch is centred, interpolated in between;
+    below zero where hiding a region raises it.
     """
     maps = [_map(model, image, int(target)) for image, target in zip(images, targets, strict=True)]
     return np.stack(maps) if maps else np.zeros(images.shape, np.float32)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from mien.colours import class_colour
+from mien.explain.heat import MethodChoice, choose_method, heat_maps
+from mien.models.model import Model, predict_proba
 from mien.predict.fonts import font
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 _SIDE = 240  # pixels of a face in the picture
 _GAP = 16
 _BARS = 300  # pixels for the bars and their names
-_LIKELIEST = 4  # classes named beside a face
+_MOST_PROBABLE = 4  # classes named beside a face
 _TEXT, _LETTERS = 16, 14  # pixels of a line, letters of a name
 _INK, _MUTED = "#222222", "#666666"
 _STRENGTH = 0.75  # how far the hottest place hides the face
@@ -28,7 +30,27 @@ _HEAT = np.array(  # red, green and blue of nine colours of matplotlib's inferno
         [4, 74, 110, 106, 84, 49, 9, 53, 164],
     ]
 )
-_READ_AS = "the brighter and yellower, the more a region speaks for the likeliest class"
+_READ_AS = "the brighter, the more a region counts for the predicted class"
+
+
+@dataclass(frozen=True)
+class PhotoMaps:
+    """The faces of a photo uint8 [N, S, S], their maps [N, S, S], and their probabilities [N, K] of the classes."""
+
+    faces: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]
+
+
+def explain_faces(model: Model, faces: NDArray[np.uint8], method: MethodChoice = "auto") -> PhotoMaps:
+    """Where the model looks on the faces of a photo, gray squares uint8 [N, S, S].
+
+    Raises ModelError where Grad-CAM is asked of a model without gradients.
+    """
+    probabilities = predict_proba(model, faces)
+    maps = heat_maps(model, faces, probabilities.argmax(1), choose_method(model, method))
+    return PhotoMaps(faces, maps, probabilities, model.classes)
 
 
 def heat_overlay(face: NDArray[np.uint8], heat: NDArray[np.floating], side: int = _SIDE) -> Image.Image:
@@ -45,25 +67,21 @@ def heat_overlay(face: NDArray[np.uint8], heat: NDArray[np.floating], side: int 
     return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
 
 
-def photo_picture(
-    faces: NDArray[np.uint8],
-    maps: NDArray[np.floating],
-    probabilities: NDArray[np.floating],
-    classes: Sequence[str],
-) -> Image.Image:
-    """A row a face: the face as the model gets it, the same under its heat map, and the likeliest classes.
+def photo_picture(photo: PhotoMaps, head: str) -> Image.Image:
+    """A row a face: the face as the model gets it, the same under its heat map, and the most probable classes.
 
-    faces: [N, S, S]; maps: [N, S, S]; probabilities: [N, K].
+    head: the title, above.
     """
-    row = _SIDE + _GAP
-    picture = Image.new("RGB", (2 * row + _BARS + 2 * _GAP, len(faces) * row + 2 * _GAP + _TEXT), "white")
+    row, above = _SIDE + _GAP, 2 * _GAP + _TEXT
+    picture = Image.new("RGB", (2 * row + _BARS + 2 * _GAP, above + len(photo.faces) * row + _GAP + _TEXT), "white")
     draw = ImageDraw.Draw(picture)
-    for number, (face, heat, shares) in enumerate(zip(faces, maps, probabilities, strict=True)):
-        top = _GAP + number * row
+    draw.text((_GAP, _GAP), head, fill=_INK, font=font(_TEXT, head))
+    for number, (face, heat, shares) in enumerate(zip(photo.faces, photo.maps, photo.probabilities, strict=True)):
+        top = above + number * row
         picture.paste(_enlarged(face, _SIDE), (_GAP, top))
         picture.paste(heat_overlay(face, heat), (_GAP + row, top))
-        _draw_bars(draw, (_GAP + 2 * row, top), shares, classes)
-    draw.text((_GAP, len(faces) * row + _GAP), _READ_AS, fill=_MUTED, font=font(_TEXT, _READ_AS))
+        _draw_bars(draw, (_GAP + 2 * row, top), shares, photo.classes)
+    draw.text((_GAP, above + len(photo.faces) * row), _READ_AS, fill=_MUTED, font=font(_TEXT, _READ_AS))
     return picture
 
 
@@ -72,12 +90,12 @@ def _enlarged(face: NDArray[np.uint8], side: int) -> Image.Image:
 
 
 def _draw_bars(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], shares: NDArray[np.floating], classes: Sequence[str]
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], shares: NDArray[np.floating], classes: tuple[str, ...]
 ) -> None:
-    """The likeliest classes, the likeliest first, each with its name, its bar and its probability."""
+    """The most probable classes, in order, each with its name, its bar and its probability."""
     left, top = corner
-    start, longest, row = left + 8 * _TEXT, _BARS - 12 * _TEXT, _SIDE // _LIKELIEST
-    for line, k in enumerate(np.argsort(-shares, kind="stable")[:_LIKELIEST]):
+    start, longest, row = left + 8 * _TEXT, _BARS - 12 * _TEXT, _SIDE // _MOST_PROBABLE
+    for line, k in enumerate(np.argsort(-shares, kind="stable")[:_MOST_PROBABLE]):
         share, middle = float(shares[k]), top + line * row + row // 2
         name = " ".join(classes[k].split())
         if len(name) > _LETTERS:

@@ -1,7 +1,7 @@
-"""A check of the maps themselves: they must change when what the network has learned is destroyed.
+"""A sanity check of the maps: they must change when what the network has learned is destroyed.
 
-After Adebayo et al. 2018, arXiv:1810.03292: the layers lose their weights one after the other, from the answer down to
-the picture. Maps that stay as they were show edges of the picture, not what the network has learned.
+After Adebayo et al. 2018, arXiv:1810.03292: the layers lose their weights one after the other, from the output to the
+input. Maps that do not change show edges of the picture, not what the network has learned.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stage:
-    """The maps, float32 [N, S, S], when all layers from the answer down to `layer` are shuffled.
+    """The maps, float32 [N, S, S], when all layers from the output down to `layer` are shuffled.
 
-    likeness: Spearman's rank correlation of each map with that of the trained network, float64 [N]; 0 where a map is
-    the same throughout.
+    likeness: Spearman's rank correlation of each map with that of the trained network, float64 [N]; 0 for a constant
+    map.
     """
 
     layer: str
@@ -44,8 +44,8 @@ def cascade(
 ) -> list[Stage]:
     """The stages of gray faces uint8 [N, S, S] for the classes `targets` [N]; the first is the trained network's.
 
-    A layer's weights are shuffled rather than drawn, which keeps their size. Raises ModelError where torch does not
-    run the model.
+    A layer's weights are shuffled rather than drawn anew, which keeps their distribution. Raises
+    ModelError where torch does not run the model.
     """
     network = deepcopy(torch_network(model))
     shuffled = replace(model, network=network)
@@ -66,14 +66,9 @@ def likeness(maps: NDArray[np.floating], others: NDArray[np.floating]) -> NDArra
     return (one * other).mean(1)
 
 
-def sanity_file(method: Method) -> str:
-    """The name of the file that keeps the check of that method's maps."""
-    return f"{method}_sanity.csv"
-
-
 def sanity_csv(stages: Sequence[Stage]) -> str:
-    """A line a stage: mean rank correlation, the span of the middle 80 % of the faces, and how many maps are the same
-    throughout: these count as 0, and say nothing of the method.
+    """A row a stage: mean rank correlation, the span of the middle 80 % of the faces, and the number of constant maps,
+    which count as 0 and say nothing about the method.
     """
     rows = []
     for stage in stages:
@@ -92,7 +87,7 @@ def _standard_ranks(maps: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _layers(network: Network) -> list[tuple[str, Sequence[nn.Module]]]:
-    """The layers that have weights, by name, from the answer down to the picture."""
+    """The layers that have weights, by name, from the output to the input."""
     layers: list[tuple[str, Sequence[nn.Module]]] = [("head", [network.head])]
     if network.dense:
         layers.append(("dense", [network.dense]))

@@ -1,33 +1,34 @@
-"""Explanations over a data set: which faces are shown, and the mean maps of classes and confusions."""
+"""Explanations over a data set and their sanity check: all that figures and tables show of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mien import atomic
 from mien.evaluate.evaluation import Evaluation
-from mien.explain.heat import groups, heat_maps
+from mien.explain.heat import MethodChoice, choose_method, groups, has_gradients, heat_maps
+from mien.explain.sanity import Stage, cascade, sanity_csv
 from mien.models.model import Model
-from mien.records.figures import Method
+from mien.records.figures import Method, sanity_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-_HEATMAPS = 6  # right and wrong answers shown, of each
-_PAIRS = 5  # confusions whose mean map is shown
-
-
-# Faces of a group, and of the sanity check: occlusion asks for 82 predictions a face.
+_EXAMPLES = 6  # right and wrong answers shown, of each
+_CONFUSIONS = 5  # whose mean map is shown
+# Faces averaged in a group, and faces in the sanity check: occlusion asks for 82 predictions a face.
 _AVERAGED: dict[Method, int] = {"gradcam": 200, "occlusion": 20}
-CHECKED: dict[Method, int] = {"gradcam": 64, "occlusion": 8}
+_CHECKED: dict[Method, int] = {"gradcam": 64, "occlusion": 8}
 
 
 @dataclass(frozen=True)
 class GroupMap:
-    """The mean face and the mean map, [S, S] each, of `count` faces of class `truth` answered `answer`."""
+    """The mean face and the mean map, [S, S] each, of `count` faces of class `truth` predicted as `answer`."""
 
     truth: str
     answer: str
@@ -36,26 +37,74 @@ class GroupMap:
     map: NDArray[np.float64]
 
 
-def group_maps(model: Model, evaluation: Evaluation, method: Method, seed: int) -> list[GroupMap]:
-    """The mean face and map of each class's right answers and of the commonest confusions."""
+@dataclass(frozen=True)
+class Study:
+    """Maps of single faces, right and wrong answers, and the mean maps of groups of faces.
+
+    faces, maps: [N, S, S]; titles: what was predicted; right: bool [N].
+    """
+
+    method: Method
+    faces: NDArray[np.uint8]
+    maps: NDArray[np.float32]
+    titles: tuple[str, ...]
+    right: NDArray[np.bool_]
+    groups: tuple[GroupMap, ...]
+
+
+@dataclass(frozen=True)
+class SanityCheck:
+    """Faces uint8 [N, S, S] and their maps while the layers lose their weights."""
+
+    method: Method
+    faces: NDArray[np.uint8]
+    stages: tuple[Stage, ...]
+
+
+def study(model: Model, evaluation: Evaluation, method: MethodChoice = "auto", seed: int = 0) -> Study:
+    """Where the model looks: single answers, right and wrong, and the means of each class and the top confusions.
+
+    Raises ModelError where Grad-CAM is asked of a model without gradients.
+    """
+    chosen = choose_method(model, method)
+    faces, answers, rng = evaluation.faces, evaluation.predicted, np.random.default_rng(seed)
+    drawn = [rng.permutation(np.flatnonzero(mask))[:_EXAMPLES] for mask in (evaluation.right, ~evaluation.right)]
+    shown = np.concatenate(drawn).astype(np.int64)
+    return Study(
+        method=chosen,
+        faces=faces.images[shown],
+        maps=heat_maps(model, faces.images[shown], answers[shown], chosen),
+        titles=tuple(_title(faces.classes[faces.labels[i]], faces.classes[answers[i]]) for i in shown),
+        right=evaluation.right[shown],
+        groups=tuple(_group_maps(model, evaluation, chosen, seed)),
+    )
+
+
+def check_maps(
+    model: Model, evaluation: Evaluation, method: MethodChoice = "auto", seed: int = 0
+) -> SanityCheck | None:
+    """Whether the maps change as the network loses its weights; None where torch does not run the model."""
+    if not has_gradients(model):
+        return None
+    chosen = choose_method(model, method)
+    indices = np.random.default_rng(seed).permutation(len(evaluation.faces))[: _CHECKED[chosen]]
+    faces = evaluation.faces.images[indices]
+    return SanityCheck(chosen, faces, tuple(cascade(model, faces, evaluation.predicted[indices], chosen, seed)))
+
+
+def write_check(check: SanityCheck, folder: Path) -> None:
+    """Write the check as a table, `<method>_sanity.csv`."""
+    atomic.write_text(folder / sanity_file(check.method), sanity_csv(check.stages))
+
+
+def _group_maps(model: Model, evaluation: Evaluation, method: Method, seed: int) -> Sequence[GroupMap]:
     faces, rng, maps = evaluation.faces, np.random.default_rng(seed), []
-    for truth, answer, members in groups(faces.labels, evaluation.predicted, len(faces.classes), _PAIRS):
+    for truth, answer, members in groups(faces.labels, evaluation.predicted, len(faces.classes), _CONFUSIONS):
         few = rng.permutation(members)[: _AVERAGED[method]]
         mean = heat_maps(model, faces.images[few], evaluation.predicted[few], method).mean(0)
         maps.append(GroupMap(faces.classes[truth], faces.classes[answer], len(few), faces.images[few].mean(0), mean))
     return maps
 
 
-def some_answers(evaluation: Evaluation, seed: int) -> np.ndarray:
-    """A few right answers, then a few wrong ones, drawn from `seed`."""
-    rng = np.random.default_rng(seed)
-    right, wrong = np.flatnonzero(evaluation.right), np.flatnonzero(~evaluation.right)
-    drawn = [rng.permutation(indices)[:_HEATMAPS] for indices in (right, wrong)]
-    return np.concatenate(drawn).astype(np.int64)
-
-
-def answer_title(evaluation: Evaluation, i: int) -> str:
-    """What a face was called, and its label where that is another."""
-    classes = evaluation.faces.classes
-    truth, answer = classes[evaluation.faces.labels[i]], classes[evaluation.predicted[i]]
-    return answer if truth == answer else f"{truth}, called {answer}"
+def _title(truth: str, answer: str) -> str:
+    return answer if truth == answer else f"{truth} → {answer}"

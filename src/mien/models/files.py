@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from mien import atomic
 from mien.errors import ModelError, UsageError
 from mien.models.model import Model, check_class_names
+from mien.records.run import MODEL_FILE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MODEL_FILE = "model.safetensors"
 _MOST_BYTES = 64 << 20  # the classic network with Adam's state: 7.5 MB; a VGG of Keras' 10 million weights: 40 MB
 _DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mien.errors import ModelError, UsageError
-from mien.models.architectures import ARCHITECTURES, Architecture
+from mien.models.architectures import ARCHITECTURES, SIDE, Architecture
 from mien.models.kernels import fused as kernels
 from mien.models.model import Model
 
@@ -122,6 +122,24 @@ def torch_network(model: Model) -> Network:
             "Grad-CAM (occlusion can)"
         )
     return model.network.to_torch()
+
+
+def layer_shapes(network: nn.Module) -> list[tuple[nn.Module, tuple[int, ...]]]:
+    """The layers in the order the data flows, each with the shape of its output for one face."""
+    layers: list[tuple[nn.Module, tuple[int, ...]]] = []
+    handles = [
+        module.register_forward_hook(lambda layer, args, output: layers.append((layer, tuple(output.shape[1:]))))
+        for module in network.modules()
+        if not list(module.children()) and not isinstance(module, nn.Identity)
+    ]
+    weight, was_training = next(network.parameters()), network.training
+    try:
+        network.eval()(torch.zeros(1, 1, SIDE, SIDE, device=weight.device))  # with gradients: no kernel hides a layer
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return layers
 
 
 def parameters(network: nn.Module) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from mien.records.evaluation import Interval
+from mien.records.intervals import Interval
+from mien.records.record import Record
 
-COMPARISON = "comparison.json"
 MODELS = "models.csv"
 PAIRS = "pairs.csv"
 
@@ -24,10 +25,10 @@ class ModelScore:
 
 @dataclass(frozen=True)
 class Pair:
-    """What model `b` has over model `a`: differences b - a with 95 % intervals from resampled faces.
+    """Model `b` minus model `a`: differences with 95 % intervals from resampled faces.
 
-    only_a_right, only_b_right: faces that one names right and the other does not. mcnemar_p: how often such
-    unequal numbers, or more unequal ones, come about where both models are right equally often (exact, two-sided).
+    only_a_right, only_b_right: faces that one model gets right and the other does not. mcnemar_p: the probability of
+    counts at least as unequal as these if both models are right equally often (exact, two-sided).
     """
 
     a: str
@@ -39,3 +40,17 @@ class Pair:
     only_a_right: int
     only_b_right: int
     mcnemar_p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRecord(Record):
+    """Models compared on the same n faces. faces: which ones, in words."""
+
+    FILE: ClassVar = "comparison.json"
+    COMMAND: ClassVar = "mien compare A B --out FOLDER"
+
+    faces: str
+    command: str
+    n: int
+    models: tuple[ModelScore, ...]
+    pairs: tuple[Pair, ...]

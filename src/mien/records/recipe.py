@@ -8,23 +8,24 @@ from typing import Any, Literal
 
 Balance = Literal["weights", "sqrt", "none"]
 Keep = Literal["lowest", "last"]
+Number = int | float  # JSON keeps 0 and 0.0 apart, and so does the digest of a run
 
 
 @dataclass(frozen=True)
 class Augment:
-    """How far training faces are augmented; each range is drawn from uniformly, one draw a face.
+    """How training faces are augmented; each range is sampled uniformly, once a face.
 
-    rotation: +- degrees. zoom: scale factor 1 +- zoom, one for both axes. shear: x' = x + s y with s within +-
-    shear. shift: +- share of the width, and of the height. flip: whether half of the faces are mirrored.
-    brightness: factors (low, high). Borders are reflected.
+    rotation: +- degrees. zoom: scale factor 1 +- zoom, the same for both axes. shear: x' = x + s y with s within +-
+    shear. shift: +- share of the width, and of the height. flip: mirror half of the faces. brightness: factors
+    (low, high). Borders are reflected.
     """
 
-    rotation: float = 15.0
-    zoom: float = 0.10
-    shear: float = 0.20
-    shift: float = 0.0
+    rotation: Number = 15.0
+    zoom: Number = 0.10
+    shear: Number = 0.20
+    shift: Number = 0.0
     flip: bool = True
-    brightness: tuple[float, float] = (0.7, 1.3)
+    brightness: tuple[Number, Number] = (0.7, 1.3)
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Recipe:
     l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
     schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
     "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
-    adjust: how much of ln(frequency of the class) the loss adds to the logits, so that the answers owe the less to it
-    (logit adjustment, arXiv:2007.07314). ema: decay an update of the EMA of the weights, 0 for none; the EMA is what
-    is validated and kept. freeze: how many of the first blocks of convolutions stay as they begin. keep: the model of
-    the "lowest" validation loss, or that of the "last" epoch: then nothing is chosen, and the validation figures are no
-    luckier than the model.
+    adjust: how much of the log prior, ln(frequency of the class), the loss adds to the logits, so that the answers
+    depend less on it (logit adjustment, arXiv:2007.07314). ema: decay per update of the EMA of the weights, 0 for
+    none; the EMA is what is validated and saved. freeze: how many of the first blocks of convolutions stay as they
+    begin. keep: which epoch's model is saved, that of the "lowest" validation loss or the "last": then nothing is
+    chosen, and the validation figures are unbiased by the choice.
     """
 
     name: str
@@ -50,22 +51,17 @@ class Recipe:
     batch_size: int = 64
     balance: Balance = "weights"
     optimizer: Literal["adam", "sgd"] = "adam"
-    rate: float = 1e-3
-    l2: float = 1e-4
+    rate: Number = 1e-3
+    l2: Number = 1e-4
     schedule: Literal["plateau", "onecycle"] = "plateau"
-    smoothing: float = 0.0
-    adjust: float = 0.0
-    ema: float = 0.0
+    smoothing: Number = 0.0
+    adjust: Number = 0.0
+    ema: Number = 0.0
     freeze: int = 0
     keep: Keep = "lowest"
     augment: Augment = field(default_factory=Augment)
 
 
-def restore_recipe(fields: Mapping[str, Any]) -> Recipe:
-    """The recipe that `asdict` gave, by way of JSON perhaps; raises KeyError or TypeError where it is none."""
-    augment: dict[str, Any] = dict(fields["augment"])
-    augment["brightness"] = tuple(augment["brightness"])
-    settings: dict[str, Any] = {**fields, "augment": Augment(**augment)}
-    if "average" in settings:  # as it was called before version 0.2
-        settings["ema"] = settings.pop("average")
-    return Recipe(**settings)
+def upgrade_recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe of version 0.1, which called the EMA of the weights a running mean."""
+    return {"ema" if name == "average" else name: value for name, value in fields.items()}

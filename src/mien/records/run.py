@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from mien.records.recipe import Keep
-
 import csv
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
-from mien.errors import DataError, UsageError
+from mien.errors import DataError
+from mien.records.data import RunData, upgrade_run_data
+from mien.records.recipe import Keep, Recipe, upgrade_recipe
+from mien.records.record import Record
+
+CONFIG = "config.json"
+HISTORY = "history.csv"
+MODEL_FILE = "model.safetensors"
+GIVEN_MODELS = ("taught by", "began with")  # in a model's notes
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,94 @@ class Epoch:
     images_per_second: float
 
 
+@dataclass(frozen=True)
+class ModelReference:
+    """Another model that took part: its path as given, and its file's SHA-256."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of the network: what it is, the shape of its output for one face, and its trained weights."""
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended: "finished", "stopped early" or "interrupted", and which epoch's model was saved."""
+
+    architecture: str
+    parameters: int
+    layers: tuple[Layer, ...] = ()
+    best_epoch: int
+    ended: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(Record):
+    """What a run was started with, and how it ended.
+
+    class_weights: of the loss, by class. save_as, votes: paths as given. outcome: None while it is running, or where
+    it was killed.
+    """
+
+    FILE: ClassVar = CONFIG
+    COMMAND: ClassVar = "mien train --data DATA"
+
+    recipe: Recipe
+    seed: int
+    device: str
+    data: RunData
+    class_weights: dict[str, float] | None = None
+    versions: dict[str, str]
+    command: str
+    save_as: str | None = None
+    votes: str | None = None
+    init: ModelReference | None = None
+    teachers: tuple[ModelReference, ...] = ()
+    outcome: Outcome | None = None
+
+    @property
+    def ended(self) -> str:
+        """How the run ended; "" where it can be resumed."""
+        ended = self.outcome.ended if self.outcome else ""
+        return "" if ended == "interrupted" else ended
+
+    @property
+    def given_models(self) -> dict[str, str]:
+        """Names and digests of the teachers, and of the initial weights, by the keys of GIVEN_MODELS."""
+        given = self.teachers, (self.init,) if self.init else ()
+        texts = (", ".join(f"{Path(one.path).name} ({one.sha256[:12]})" for one in models) for models in given)
+        return {key: text for key, text in zip(GIVEN_MODELS, texts, strict=True) if text}
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Version 0.1 kept paths and digests of models apart, and the outcome among the other fields."""
+        teachers = zip(fields.get("teachers", ()), fields.get("teachers_sha256", ()), strict=True)
+        init = fields.get("init") and {"path": fields["init"], "sha256": fields["init_sha256"]}
+        outcome = None
+        if "ended" in fields:
+            names = {"best_epoch": "kept_epoch", "ended": "ended", "seconds": "seconds"}
+            outcome = fields["model"] | {name: fields[old] for name, old in names.items()}
+        return {
+            **fields,
+            "recipe": upgrade_recipe(fields["recipe"]),
+            "data": upgrade_run_data(fields["data"]),
+            "init": init,
+            "teachers": [{"path": path, "sha256": sha256} for path, sha256 in teachers],
+            "outcome": outcome,
+        }
+
+
 def kept_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:
-    """The epoch whose model is kept: the "last", or the first with the "lowest" validation loss."""
+    """The epoch whose model is saved: the "last", or the first with the "lowest" validation loss."""
     return history[-1] if keep == "last" else min(history, key=lambda epoch: epoch.val_loss)
-
-
-CONFIG = "config.json"
-HISTORY = "history.csv"
-GIVEN_MODELS = ("taught by", "began with")  # in a model's notes
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -45,39 +128,7 @@ def read_history(folder: Path) -> list[Epoch]:
     path = folder / HISTORY
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [_epoch(row) for row in csv.DictReader(file)]
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            return [Epoch(**{**row, "epoch": int(row["epoch"])}) for row in rows]  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DataError(f"{path}: not a training history ({error})") from None
-
-
-def given_models(config: Mapping[str, Any]) -> dict[str, str]:
-    """Name and digest of a run's teachers, and of what it began with; a key of GIVEN_MODELS is missing for none."""
-    teachers = zip(config.get("teachers", ()), config.get("teachers_sha256", ()), strict=False)
-    init = [(config["init"], config["init_sha256"])] if config.get("init") else []
-    texts = (", ".join(f"{Path(path).name} ({sha[:12]})" for path, sha in given) for given in (teachers, init))
-    return {key: text for key, text in zip(GIVEN_MODELS, texts, strict=True) if text}
-
-
-def how_ended(config: dict[str, Any]) -> str:
-    """How a run ended, "" where it can be resumed."""
-    how = config.get("ended", "interrupted")
-    return "" if how == "interrupted" else how
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The fields of a run folder's `config.json`; raises UsageError or DataError where there are none."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise UsageError(f"{folder}: holds no training run ({CONFIG}); start one with mien train --data")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); train anew") from None
-    if not isinstance(config, dict):
-        raise DataError(f"{path}: not the record of a run; train anew")
-    return config
-
-
-def _epoch(row: dict[str, str]) -> Epoch:
-    numbers = {name: float(value) for name, value in row.items()}
-    return Epoch(**{**numbers, "epoch": int(numbers["epoch"])})  # type: ignore[arg-type]
+        raise DataError(f"{path}: not a training history ({error}); train again, or remove it") from None

@@ -1,1 +1,1 @@
-"""Report: figures, words and one self-contained page."""
+"""Report: words, tables, figures and one self-contained page, made from records alone."""

@@ -12,16 +12,18 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from mien.errors import DataError
-from mien.report import intended_use as manners
-from mien.report.content import ReportData, Table, collect
+from mien.report import intended_use
+from mien.report.content import ReportData, collect
 from mien.report.intended_use import Remark
+from mien.report.tables import Table
 
 
 @dataclass(frozen=True)
 class ModelPart:
-    """What a card says of one model. training: a page that tells of its training, empty if there is none.
+    """What a card says of one model.
 
-    about: facts of the model itself. results: a page for each evaluation. commands: what made it all.
+    about: facts about the model itself. training: the page with its training, empty if there is none. results: a page
+    for each evaluation. commands: what made it all.
     """
 
     name: str
@@ -35,7 +37,7 @@ def card(folders: Iterable[Path]) -> str:
     """The card of the models whose run and evaluation folders are given, as Markdown, in the order of the folders.
 
     Folders belong to one model if recipe, seed and data are the same. Raises DataError where a folder holds nothing to
-    report, or damaged files, or where such folders tell of two trainings.
+    report, or damaged files, or where folders of one model record two trainings.
     """
     pages = [collect(folder) for folder in folders]
     first = [page.identity for page in pages]
@@ -44,31 +46,27 @@ def card(folders: Iterable[Path]) -> str:
     environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["line"] = _line
     template = environment.from_string((files("mien.report") / "card.md").read_text(encoding="utf-8"))
-    text = template.render(models=models, manners=manners, facts=_facts, table=_table, remarks=_remarks)
+    text = template.render(models=models, intended_use=intended_use, facts=_facts, table=_table, remarks=_remarks)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def _model_part(pages: Sequence[ReportData]) -> ModelPart:
-    trainings = [page.recipe for page in pages if page.recipe]
+    trainings = [page.training.recipe for page in pages if page.training.recipe]
     if any(other != trainings[0] for other in trainings):
-        raise DataError(f"{pages[0].title}: the folders tell of trainings with different settings; give one at a time")
-    results = tuple(page for page in pages if page.headline)
-    bare = [page.headline.model for page in results if page.headline and _is_bare(page.headline.model)]
+        raise DataError(f"{pages[0].title}: the folders record trainings with different settings; give one at a time")
+    results = tuple(page for page in pages if page.results.headline)
+    names = [page.results.headline.model for page in results if page.results.headline]
+    bare = [name for name in names if Path(name).parts == (name,) and not Path(name).suffix]  # it comes with Mien
     about: dict[str, str] = {}
     for page in [*results, *pages]:
         about = {**page.model, **about}
     return ModelPart(
         name=bare[0] if bare else pages[0].title,
         about=about,
-        training=next((page for page in pages if page.counts), pages[0]),
+        training=next((page for page in pages if page.training.counts), pages[0]),
         results=results,
         commands=tuple(dict.fromkeys(command for page in pages for command in page.made_by)),
     )
-
-
-def _is_bare(name: str) -> bool:
-    """Whether a model goes by a name instead of a path: it comes with Mien."""
-    return Path(name).parts == (name,) and not Path(name).suffix
 
 
 def _facts(facts: Mapping[str, str]) -> str:
@@ -87,5 +85,5 @@ def _remarks(remarks: Iterable[Remark]) -> str:
 
 
 def _line(text: str) -> str:
-    """Text from the data in one line that Markdown shows as it is: as no HTML, and within one cell of a table."""
+    """Text from the data on one line, escaped so that Markdown shows it as it is, also within a cell of a table."""
     return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", " ".join(text.split()))

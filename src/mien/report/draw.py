@@ -1,64 +1,77 @@
-"""Which pictures each stage leaves in a run folder's `figures/`."""
+"""Which pictures each command leaves in a folder's `figures/`; all is drawn from values computed before."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mien import atomic
-from mien.data.dataset import Dataset, Split
-from mien.evaluate.comparison import Comparison
-from mien.evaluate.evaluation import Evaluation
-from mien.explain.heat import MethodChoice, choose_method, has_gradients, heat_maps
-from mien.explain.sanity import cascade, sanity_csv, sanity_file
-from mien.explain.study import CHECKED, answer_title, group_maps, some_answers
-from mien.models.model import Model
-from mien.records.figures import DISAGREEMENTS, FIGURES, HEAT_FIGURES, METHODS
+from mien.records.evaluation import EvaluationRecord
+from mien.records.figures import DISAGREEMENTS, FIGURES, HEAT_FIGURES, METHODS, sanity_file
 from mien.records.recipe import Augment
+from mien.records.run import Epoch
 from mien.report import figures
-from mien.train.trainer import Epoch
+from mien.report.tables import title
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from mien.data.dataset import Dataset, Split
+    from mien.evaluate.comparison import Comparison
+    from mien.evaluate.curves import CoverageCurve
+    from mien.evaluate.evaluation import Evaluation
+    from mien.evaluate.reliability import Reliability
+    from mien.explain.study import SanityCheck, Study
 
 
-def draw_data(split: Split, folder: Path, seed: int = 0) -> list[Path]:
-    """What the data look like: bars, pies, augmented variants, faces and mean face per class."""
+def draw_data(
+    split: Split, examples: Mapping[str, NDArray[np.uint8]], augment: Augment, folder: Path, *, data: str, seed: int = 0
+) -> list[Path]:
+    """What the data look like: bars, pies, faces and mean face per class, and `examples` augmented by `augment`."""
     pictures = {
         "class_bars": figures.class_bars(split),
         "class_pies": figures.class_pies(split),
-        "augmentations": figures.augmentations(split.train, Augment(), seed),
+        "augmentations": figures.augmentations(examples, augment),
         "faces_per_class": figures.faces_per_class(split.train, seed),
         "mean_faces": figures.mean_faces(split.train),
     }
-    return _save(pictures, folder)
+    everything = f"{data} (n = {sum(map(len, split.parts().values())):,})"
+    train = f"{data} (train, n = {len(split.train):,})"
+    heads = {name: everything if name.startswith("class") else train for name in pictures}
+    return [_save(figure, folder, name, heads[name]) for name, figure in pictures.items()]
 
 
-def draw_training(history: Sequence[Epoch], kept: Epoch, folder: Path) -> list[Path]:
-    """How training went."""
-    return _save({"learning_curves": figures.learning_curves(history, kept)}, folder)
+def draw_training(history: Sequence[Epoch], best: Epoch, folder: Path, *, head: str) -> list[Path]:
+    """How training went; `head` names the run."""
+    return [_save(figures.learning_curves(history, best), folder, "learning_curves", head)]
 
 
-def draw_evaluation(evaluation: Evaluation, folder: Path, seed: int = 0) -> list[Path]:
-    """How good and how sure the answers are, and which are wrong; on damaged faces too, where that was measured."""
-    classes = evaluation.faces.classes
+def draw_evaluation(
+    evaluation: Evaluation,
+    record: EvaluationRecord,
+    reliability: Reliability,
+    coverage: CoverageCurve,
+    folder: Path,
+    seed: int = 0,
+) -> list[Path]:
+    """How good and how sure the predictions are, and which are wrong; on corrupted faces too, if that was measured."""
     pictures = {
-        "confusion": figures.confusion(evaluation.scores, classes),
-        "class_scores": figures.class_scores(evaluation.scores),
+        "confusion": figures.confusion(record),
+        "class_scores": figures.class_scores(record),
         "ten_predictions": figures.ten_predictions(evaluation, seed),
         "confident_mistakes": figures.confident_mistakes(evaluation),
-        "class_curves": figures.class_curves(evaluation),
-        "reliability": figures.reliability(evaluation),
-        "coverage": figures.coverage(evaluation),
+        "class_curves": figures.class_curves(evaluation.curves),
+        "reliability": figures.reliability(reliability, record),
+        "coverage": figures.coverage(coverage, record),
     }
-    if evaluation.robustness:
-        pictures["corruptions"] = figures.corruptions(evaluation.robustness)
+    if record.corruptions:
+        pictures["corruptions"] = figures.corruptions(record.corruptions, record.accuracy)
     else:  # an earlier evaluation's would not belong to these scores
         (folder / FIGURES / "corruptions.png").unlink(missing_ok=True)
-    return _save(pictures, folder)
+    head = title(record.model, record.data, record.split, record.n)
+    return [_save(figure, folder, name, head) for name, figure in pictures.items()]
 
 
 def forget_heatmaps(folder: Path) -> None:
@@ -69,54 +82,34 @@ def forget_heatmaps(folder: Path) -> None:
         (folder / sanity_file(method)).unlink(missing_ok=True)
 
 
-def draw_comparison(comparison: Comparison, faces: Dataset | None, folder: Path, seed: int = 0) -> list[Path]:
+def draw_comparison(
+    comparison: Comparison, faces: Dataset | None, folder: Path, *, head: str, seed: int = 0
+) -> list[Path]:
     """Faces on which models disagree; `faces` holds those that were compared, in any order. Without them no picture
     is left, nor that of an earlier comparison.
     """
     if faces is None:
         (folder / FIGURES / f"{DISAGREEMENTS}.png").unlink(missing_ok=True)
         return []
-    place = {path: i for i, path in enumerate(faces.paths)}
-    images = faces.images[[place[path] for path in comparison.paths]]
-    return _save({DISAGREEMENTS: figures.disagreements(comparison, images, seed)}, folder)
+    index = {path: i for i, path in enumerate(faces.paths)}
+    images = faces.images[[index[path] for path in comparison.paths]]
+    return [_save(figures.disagreements(comparison, images, seed), folder, DISAGREEMENTS, head)]
 
 
-def draw_heatmaps(
-    model: Model, evaluation: Evaluation, folder: Path, method: MethodChoice = "auto", seed: int = 0
-) -> list[Path]:
-    """Where the model looks: single answers, right and wrong, and the mean map of each class and of the commonest
-    confusions. Raises ModelError where Grad-CAM is wanted of a model without gradients.
-    """
-    how = choose_method(model, method)
-    faces, answers = evaluation.faces, evaluation.predicted
-    shown = some_answers(evaluation, seed)
-    maps = heat_maps(model, faces.images[shown], answers[shown], how)
-    titles = [answer_title(evaluation, i) for i in shown]
-    pictures = {
-        f"{how}_predictions": figures.heatmaps(faces.images[shown], maps, titles, evaluation.right[shown]),
-        f"{how}_classes": figures.group_heatmaps(group_maps(model, evaluation, how, seed)),
-    }
-    return _save(pictures, folder)
+def draw_study(study: Study, folder: Path, *, head: str) -> list[Path]:
+    """Where the model looks: single predictions, and the mean maps of classes and of common confusions."""
+    return [
+        _save(figures.heatmaps(study), folder, f"{study.method}_predictions", head),
+        _save(figures.group_heatmaps(study.groups), folder, f"{study.method}_classes", head),
+    ]
 
 
-def draw_sanity(
-    model: Model, evaluation: Evaluation, folder: Path, method: MethodChoice = "auto", seed: int = 0
-) -> list[Path]:
-    """Whether the maps change when the network forgets what it has learned; nothing where torch does not run it."""
-    if not has_gradients(model):
-        return []
-    how = choose_method(model, method)
-    chosen = np.random.default_rng(seed).permutation(len(evaluation.faces))[: CHECKED[how]]
-    faces = evaluation.faces.images[chosen]
-    stages = cascade(model, faces, evaluation.predicted[chosen], how, seed)
-    atomic.write_text(folder / sanity_file(how), sanity_csv(stages))
-    return _save({f"{how}_sanity": figures.sanity(faces, stages)}, folder)
+def draw_check(check: SanityCheck, folder: Path, *, head: str) -> list[Path]:
+    """Whether the maps change as the network loses its weights."""
+    return [_save(figures.sanity(check), folder, f"{check.method}_sanity", head)]
 
 
-def _save(pictures: dict[str, Figure], folder: Path) -> list[Path]:
-    paths = []
-    for name, figure in pictures.items():
-        path = folder / FIGURES / f"{name}.png"
-        figures.save(figure, path)
-        paths.append(path)
-    return paths
+def _save(figure: Figure, folder: Path, name: str, head: str) -> Path:
+    path = folder / FIGURES / f"{name}.png"
+    figures.save(figure, path, head)
+    return path

@@ -1,4 +1,4 @@
-"""What every report and model card says alike: what such models are for, what they are not for, and their limits."""
+"""What every report and model card says alike: intended use, misuse and limits of such models."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Remark(NamedTuple):
 USES = (
     Remark(
         "For learning and research.",
-        "To see how such a model is made and measured, and as a mark that other models are measured against.",
+        "To see how such a model is built and measured, and as a baseline for other models.",
     ),
     Remark(
         "For pictures, where mistakes cost nothing.",
-        "To describe or sort pictures by the expression they show, of people who know of it.",
+        "To describe or sort pictures by the expression they show, with the knowledge of the people in them.",
     ),
 )
 
 MISUSES = (
     Remark(
-        "Not for telling what somebody feels.",
-        "The model says which word people would put to a picture of a face. What the person feels is another matter: a "
-        "face does not reliably show it, and how far it does differs between people, situations and cultures (Barrett "
-        "et al. 2019, Emotional Expressions Reconsidered, Psychological Science in the Public Interest 20).",
+        "Not for inferring what somebody feels.",
+        "The model says which word people would choose for a picture of a face. What the person feels is another "
+        "matter: a face does not reliably show it, and how far it does differs between people, situations and cultures "
+        "(Barrett et al. 2019, Emotional Expressions Reconsidered, Psychological Science in the Public Interest 20).",
     ),
     Remark(
         "Not at work, not in education.",
@@ -40,16 +40,16 @@ MISUSES = (
 
 LIMITS = (
     Remark(
-        "The labels are rough.",
-        "FER-2013, the usual data for this task, was gathered by a web search. When ten people looked again at its "
-        "training faces (FER+, Barsoum et al. 2016, arXiv:1608.01041), their commonest answer was the original label "
-        "for only 65.8 % of them. So part of the mistakes are the labels', and an accuracy near 100 % on such labels "
-        "would be a sign of something wrong.",
+        "The labels are noisy.",
+        "FER-2013, the usual data set for this task, was collected by web search. When ten annotators looked at its "
+        "training faces again (FER+, Barsoum et al. 2016, arXiv:1608.01041), their most frequent answer was the "
+        "original label for only 65.8 % of them. So some of the mistakes are errors of the labels, and an accuracy "
+        "near 100 % on such labels would be a sign that something is wrong.",
     ),
     Remark(
-        "The faces are not everybody's.",
-        "They were posed and acted as well as caught, and are uneven in age, origin and light. Nothing was measured by "
-        "age, sex or skin colour; do not assume that the figures hold alike for all.",
+        "The faces do not represent everybody.",
+        "Some were posed or acted, others candid, and age, origin and lighting are unevenly represented. Nothing was "
+        "measured by age, sex or skin colour; do not assume that the scores hold equally for all.",
     ),
-    Remark("There is an answer to everything.", "A confidence is given for whatever is shown, even for a wall."),
+    Remark("There is always an answer.", "The model gives a confidence for whatever it is shown, even for a wall."),
 )

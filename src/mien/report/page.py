@@ -1,6 +1,6 @@
 """One self-contained HTML page: pictures, style and script are inside.
 
-A policy in its head forbids every request, and every script but the page's own, which it knows by its digest.
+A content security policy forbids every request, and every script but the page's own, which it knows by its digest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from mien import atomic
 from mien.errors import DataError
-from mien.report import intended_use as manners
+from mien.report import intended_use
 from mien.report.content import ReportData, collect
 from mien.report.tables import percent
 
@@ -32,7 +32,7 @@ _CSS_DPI = 96
 
 
 class Picture(NamedTuple):
-    """A PNG as a data URI, and the width in CSS pixels at which its letters have the size they were drawn in."""
+    """A PNG as a data URI, and the width in CSS pixels at which its text has the size it was drawn in."""
 
     uri: str
     width: int
@@ -52,7 +52,7 @@ def write_report(folder: Path, audit: Path | None = None, comparisons: Sequence[
 def render(page: ReportData) -> str:
     """The page as HTML; everything that comes from data is escaped."""
     pictures = {name: _picture(source) for name, source in page.figures.items()}
-    return fill("page.html", page=page, pictures=pictures, manners=manners)
+    return fill("page.html", page=page, pictures=pictures, intended_use=intended_use)
 
 
 def fill(template: str, **values: Any) -> str:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Generator, Tensor
 
+    from mien.data.dataset import Dataset
     from mien.records.recipe import Augment
+
+_EXAMPLES = 7  # classes
 
 
 def augmented(faces: Tensor, augment: Augment, generator: Generator) -> Tensor:
@@ -56,3 +61,15 @@ def warp(faces: Tensor, maps: Tensor) -> Tensor:
 
 def _uniform(count: int, low: float, high: float, device: torch.device, generator: Generator) -> Tensor:
     return torch.rand(count, device=device, generator=generator) * (high - low) + low
+
+
+def augmented_examples(faces: Dataset, augment: Augment, seed: int, variants: int = 4) -> dict[str, NDArray[np.uint8]]:
+    """A face of each class, at most seven, and `variants` of it as training sees them: uint8 [1 + variants, S, S]."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    examples = {}
+    for k in np.flatnonzero(faces.counts())[:_EXAMPLES]:
+        face = faces.images[rng.permutation(np.flatnonzero(faces.labels == k))[:1]]
+        batch = torch.from_numpy(face).float().div(255).expand(variants, 1, *face.shape[1:])
+        varied = augmented(batch, augment, generator)[:, 0].mul(255).round().byte().numpy()
+        examples[faces.classes[k]] = np.concatenate([face, varied])
+    return examples

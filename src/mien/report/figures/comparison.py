@@ -18,15 +18,15 @@ _SHOWN = 7  # faces a row
 
 
 def disagreements(comparison: Comparison, images: NDArray[np.uint8], seed: int) -> Figure:
-    """For each model faces that it alone names right, or, of three or more, wrong; and faces that all name wrong, but
-    not alike; drawn from `seed`.
+    """For each model faces that only it gets right, or, of three or more, wrong; and faces that all get wrong, but not
+    alike; drawn from `seed`.
 
     images: uint8 [N, S, S], in the order of the comparison's faces. Models are numbered in their order.
     """
     rng = np.random.default_rng(seed)
     groups = [(title, rng.permutation(faces)[:_SHOWN]) for title, faces in _groups(comparison) if len(faces)]
     if not groups:
-        return sentence("There is no face that one model alone names right, and none that they mistake differently.")
+        return sentence("No face is right for one model only, and none is mistaken in different ways.")
     height = FACE + 0.16 * len(comparison.models) + 0.6
     figure = new_figure(_SHOWN * 1.4, len(groups) * height + 0.5)
     for row, (title, chosen) in zip(figure.subfigures(len(groups), 1, squeeze=False).flat, groups, strict=True):
@@ -42,7 +42,7 @@ def disagreements(comparison: Comparison, images: NDArray[np.uint8], seed: int) 
 
 
 def _groups(comparison: Comparison) -> list[tuple[str, NDArray[np.int64]]]:
-    """Titles, and the places of the faces that belong below them."""
+    """Titles, and the indices of the faces that belong below them."""
     right = comparison.answers == comparison.labels
     alone = right & (right.sum(0) == 1)
     groups = [(f"only model {m} is right", np.flatnonzero(mine)) for m, mine in enumerate(alone, 1)]
@@ -50,7 +50,7 @@ def _groups(comparison: Comparison) -> list[tuple[str, NDArray[np.int64]]]:
         astray = ~right & (right.sum(0) == len(right) - 1)
         groups += [(f"only model {m} is wrong", np.flatnonzero(mine)) for m, mine in enumerate(astray, 1)]
     apart = ~right.any(0) & (comparison.answers != comparison.answers[0]).any(0)
-    groups.append(("all are wrong, not all alike", np.flatnonzero(apart)))
+    groups.append(("all wrong, in different ways", np.flatnonzero(apart)))
     return [(f"{title}: {len(faces):,} faces", faces) for title, faces in groups]
 
 

@@ -1,17 +1,15 @@
-"""What the data look like: how many faces, which faces, and how training varies them."""
+"""What the data look like: how many faces, which faces, and how training augments them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
 from mien.colours import class_colour
-from mien.data.dataset import Dataset, Split
 from mien.records.recipe import Augment
 from mien.report.figures.style import (
     FACE,
@@ -25,20 +23,19 @@ from mien.report.figures.style import (
     name,
     new_figure,
     note,
-    percent,
     sentence,
     show_face,
 )
 from mien.report.summaries import variations
-from mien.train.augment import augmented
+from mien.report.tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from mien.data.dataset import Dataset, Split
+
 _EXAMPLES = 8  # faces a class
-_VARIANTS = 4
-_VARIED_CLASSES = 7
 _ENLARGED = 3  # times, before faces are laid side by side, so that none bleeds into its neighbour
 _WEDGES = 8  # more cannot be told apart in a pie
 _EMPTY = "There are no faces in this part."
@@ -48,13 +45,13 @@ def class_bars(split: Split) -> Figure:
     """Faces of each class: a panel a part, a bar a class, its count written at its end."""
     parts, classes = split.parts(), split.classes
     figure = new_figure(9.4, 1.0 + 0.27 * len(classes))
-    for place, (axes, (part, faces)) in enumerate(zip(cells(figure, len(parts), 3), parts.items(), strict=True)):
+    for i, (axes, (part, faces)) in enumerate(zip(cells(figure, len(parts), 3), parts.items(), strict=True)):
         counts = faces.counts()
         bars = axes.barh(np.arange(len(classes)), counts, color=[class_colour(k) for k in range(len(classes))])
         axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, fontsize=SMALL, color=INK)
         axes.set_title(f"{part}: {len(faces):,} faces", fontsize=TITLE, color=INK, loc="left")
         bare(axes)
-        axes.set_yticks(np.arange(len(classes)), [name(label) for label in classes] if not place else [])
+        axes.set_yticks(np.arange(len(classes)), [name(label) for label in classes] if not i else [])
         axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
         axes.set(xlim=(0, 1.22 * max(counts.max(), 1)), ylim=(len(classes) - 0.4, -0.6))
     note(figure, "each panel has its own scale")
@@ -77,15 +74,15 @@ def class_pies(split: Split) -> Figure:
     return figure
 
 
-def augmentations(dataset: Dataset, augment: Augment, seed: int) -> Figure:
-    """Faces as they are, each beside four variants as training sees them; a row a class, at most seven."""
-    classes = [k for k, count in enumerate(dataset.counts()) if count][:_VARIED_CLASSES]
-    if not classes:
+def augmentations(examples: Mapping[str, NDArray[np.uint8]], augment: Augment) -> Figure:
+    """Faces beside their variants as training sees them, augmented by `augment`: a row a class.
+
+    examples: uint8 [1 + variants, S, S] by class, the original first.
+    """
+    if not examples:
         return sentence(_EMPTY)
-    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    chosen = [dataset.images[_draw(rng, dataset, k, 1)] for k in classes]
-    rows = [np.concatenate([face, _variants(face[0], augment, generator)]) for face in chosen]
-    figure = _mosaic([name(dataset.classes[k]) for k in classes], rows, ["as it is", *["varied"] * _VARIANTS])
+    rows = list(examples.values())
+    figure = _mosaic([name(label) for label in examples], rows, ["original", *["augmented"] * (len(rows[0]) - 1)])
     note(figure, variations(augment))
     return figure
 
@@ -178,10 +175,5 @@ def _mosaic(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]], heads: Seq
 
 
 def _draw(rng: np.random.Generator, dataset: Dataset, label: int, count: int) -> NDArray[np.int64]:
-    """Up to `count` places of faces of a class."""
+    """Indices of up to `count` faces of a class."""
     return rng.permutation(np.flatnonzero(dataset.labels == label))[:count]
-
-
-def _variants(face: NDArray[np.uint8], augment: Augment, generator: torch.Generator) -> NDArray[np.uint8]:
-    batch = torch.from_numpy(face).float().div(255).expand(_VARIANTS, 1, *face.shape)
-    return augmented(batch, augment, generator)[:, 0].mul(255).round().byte().numpy()

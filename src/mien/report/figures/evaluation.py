@@ -1,4 +1,4 @@
-"""How good the answers are, and which of them are wrong."""
+"""How good the predictions are, and which of them are wrong."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mien.report.figures.style import (
     TEXT,
     TITLE,
     cells,
+    confidence,
     frame,
     mark,
     name,
     new_figure,
     note,
-    percent,
     plain,
     sentence,
     show_face,
@@ -43,9 +43,9 @@ _MISTAKES = 24
 _MARKERS = {"precision": "o", "recall": "s", "F1": "d"}
 
 
-def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
+def confusion(scores: Scores) -> Figure:
     """The confusion matrix: in each cell the share of the row's faces, which colours it, and their number."""
-    counts = scores.confusion
+    counts, classes = np.array(scores.confusion), list(scores.per_class)
     totals = counts.sum(1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     cell, size = (0.8, TEXT) if len(classes) <= _FEW else (0.42, 5.5)
@@ -59,24 +59,24 @@ def confusion(scores: Scores, classes: Sequence[str]) -> Figure:
         cell_text = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
         cell_text.set_in_layout(False)  # it is inside its cell, and asking thousands takes long
     _name_axes(axes, classes, cell)
-    note(figure, "share of the row's faces, and their number")
+    note(figure, "share of the faces of the row, and their number")
     return figure
 
 
 def class_scores(scores: Scores) -> Figure:
     """Precision, recall and F1 of each class, best F1 first; the shape tells them apart, the colour the class."""
-    places = [k for k, one in enumerate(scores.per_class.values()) if one.support]
+    present = [k for k, one in enumerate(scores.per_class.values()) if one.support]
     labels, rows = list(scores.per_class), list(scores.per_class.values())
-    places.sort(key=lambda k: -rows[k].f1)
-    figure = new_figure(6.6, 1.3 + 0.36 * (len(places) + 1))
+    present.sort(key=lambda k: -rows[k].f1)
+    figure = new_figure(6.6, 1.3 + 0.36 * (len(present) + 1))
     axes = figure.subplots()
-    for line, k in enumerate(places):
+    for line, k in enumerate(present):
         _score_line(axes, line, (rows[k].precision, rows[k].recall, rows[k].f1), class_colour(k))
-    _score_line(axes, len(places), (scores.macro_precision, scores.macro_recall, scores.macro_f1), INK)
-    names = [f"{name(labels[k], 20)} (n = {rows[k].support:,})" for k in places]
+    _score_line(axes, len(present), (scores.macro_precision, scores.macro_recall, scores.macro_f1), INK)
+    names = [f"{name(labels[k], 20)} (n = {rows[k].support:,})" for k in present]
     plain(axes)
-    axes.set_yticks(range(len(places) + 1), [*names, f"mean of {len(places)}"])
-    axes.set(xlim=(-0.03, 1.03), ylim=(len(places) + 0.5, -0.5))
+    axes.set_yticks(range(len(present) + 1), [*names, f"macro average of {len(present)}"])
+    axes.set(xlim=(-0.03, 1.03), ylim=(len(present) + 0.5, -0.5))
     axes.tick_params(axis="y", length=0, labelsize=TEXT)
     shapes = [Line2D([], [], color=MUTED, marker=shape, linestyle="", label=key) for key, shape in _MARKERS.items()]
     figure.legend(handles=shapes, loc="outside upper center", ncols=3, fontsize=TEXT, frameon=False)
@@ -84,7 +84,7 @@ def class_scores(scores: Scores) -> Figure:
 
 
 def ten_predictions(evaluation: Evaluation, seed: int) -> Figure:
-    """Five right answers, framed in green, and five wrong ones, in red; fewer where there are fewer."""
+    """Five right predictions, framed in green, and five wrong ones, in red; fewer where there are fewer."""
     rng = np.random.default_rng(seed)
     right = rng.permutation(np.flatnonzero(evaluation.right))[:5]
     wrong = rng.permutation(np.flatnonzero(~evaluation.right))[:5]
@@ -101,18 +101,17 @@ def ten_predictions(evaluation: Evaluation, seed: int) -> Figure:
 
 
 def confident_mistakes(evaluation: Evaluation) -> Figure:
-    """The wrong answers that the model was surest of, at most 24, the surest first."""
-    wrong = np.flatnonzero(~evaluation.right)
-    if not len(wrong):
+    """The wrong predictions with the highest confidence, at most 24; of copies of one face the first."""
+    chosen = evaluation.confident_mistakes(_MISTAKES)
+    if not len(chosen):
         return sentence(f"No mistakes among {len(evaluation.faces):,} faces.")
-    chosen = wrong[np.argsort(-evaluation.confidence[wrong], kind="stable")][:_MISTAKES]
     columns = min(6, len(chosen))
     figure = new_figure(max(columns * 1.55, 3.2), -(-len(chosen) // columns) * (FACE + 0.75) + 0.3)
     for axes, i in zip(cells(figure, len(chosen), columns), chosen, strict=True):
-        truth, answer, confidence = _answer(evaluation, int(i))
+        truth, answer, sure = _answer(evaluation, int(i))
         show_face(axes, evaluation.faces.images[i])
-        axes.set_title(f"{truth}\n→ {answer}, {confidence}", fontsize=SMALL, color=INK)
-    note(figure, "label → answer, confidence")
+        axes.set_title(f"{truth}\n→ {answer}, {sure}", fontsize=SMALL, color=INK)
+    note(figure, "label → prediction, confidence")
     return figure
 
 
@@ -124,27 +123,27 @@ def _score_line(axes: Axes, height: int, values: tuple[float, float, float], col
 
 
 def _judged(axes: Axes, evaluation: Evaluation, i: int) -> None:
-    """A face, framed and titled by whether the answer is right."""
-    truth, answer, confidence = _answer(evaluation, i)
+    """A face, framed and titled by whether the prediction is right."""
+    truth, answer, sure = _answer(evaluation, i)
     right = bool(evaluation.right[i])
     show_face(axes, evaluation.faces.images[i])
     frame(axes, verdict(right))
-    axes.set_title(f"{mark(right)} {answer}, {confidence}\nlabel: {truth}", fontsize=TEXT, color=verdict(right))
+    axes.set_title(f"{mark(right)} {answer}, {sure}\nlabel: {truth}", fontsize=TEXT, color=verdict(right))
 
 
 def _answer(evaluation: Evaluation, i: int) -> tuple[str, str, str]:
-    """Label, answer and confidence of one face, for print."""
+    """Label, prediction and confidence of one face, for print."""
     classes = evaluation.faces.classes
     truth, answer = classes[evaluation.faces.labels[i]], classes[evaluation.predicted[i]]
-    return name(truth), name(answer), percent(float(evaluation.confidence[i]))
+    return name(truth), name(answer), confidence(float(evaluation.confidence[i]))
 
 
 def _name_axes(axes: Axes, classes: Sequence[str], cell: float) -> None:
     names = [name(label) for label in classes]
-    places = range(len(names))
+    ticks = range(len(names))
     turn, side = (45, "right") if max(map(len, names)) * 0.09 > cell else (0, "center")
-    axes.set_xticks(places, names, rotation=turn, ha=side, rotation_mode="anchor")
-    axes.set_yticks(places, names)
+    axes.set_xticks(ticks, names, rotation=turn, ha=side, rotation_mode="anchor")
+    axes.set_yticks(ticks, names)
     axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     axes.set_xlabel("predicted", fontsize=TITLE, color=INK)
     axes.set_ylabel("true", fontsize=TITLE, color=INK)

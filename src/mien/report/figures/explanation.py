@@ -1,4 +1,4 @@
-"""Where a model looks: heat maps laid over faces, and whether they can be trusted."""
+"""Where a model looks: heat maps over faces, and whether they can be trusted."""
 
 from __future__ import annotations
 
@@ -31,38 +31,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.explain.sanity import Stage
-from mien.explain.study import GroupMap
+    from mien.explain.study import GroupMap, SanityCheck, Study
 
 _SIDE = 1.25  # inches, a face
 _HEAT = "inferno"
 _EXAMPLES = 3  # faces shown beside the check
-_READ_AS = "the brighter and yellower, the more a place speaks for the answer"
+_READ_AS = "the brighter, the more a region counts for the predicted class"
 
 
-def heatmaps(
-    faces: NDArray[np.uint8],
-    maps: NDArray[np.floating],
-    titles: Sequence[str],
-    right: Sequence[bool] | NDArray[np.bool_],
-) -> Figure:
-    """Each face beside itself under its heat map, framed in green where the answer was right, in red where not.
-
-    faces: [N, S, S]; maps: [N, S, S], each scaled to its own maximum; titles: what was answered.
-    """
-    if not len(faces):
+def heatmaps(study: Study) -> Figure:
+    """Each face beside itself under its heat map, framed in green where the prediction is right, in red where not."""
+    if not len(study.faces):
         return sentence("There are no faces to explain.")
-    columns = min(3, len(faces))
-    rows = -(-len(faces) // columns)
+    columns = min(3, len(study.faces))
+    rows = -(-len(study.faces) // columns)
     figure = new_figure(columns * (2 * _SIDE + 0.5), rows * (_SIDE + 0.5) + 0.3)
     pairs = figure.subfigures(rows, columns, squeeze=False).flat
-    for pair, face, heat, title, ok in zip(pairs, faces, maps, titles, right, strict=False):
-        plain, heated = pair.subplots(1, 2)
-        show_face(plain, face)
+    for pair, face, heat, title, ok in zip(
+        pairs, study.faces, study.maps, study.titles, study.right.tolist(), strict=False
+    ):
+        plain_face, heated = pair.subplots(1, 2)
+        show_face(plain_face, face)
         _overlay(heated, face, heat)
-        frame(plain, verdict(ok))
+        frame(plain_face, verdict(ok))
         frame(heated, verdict(ok))
         pair.suptitle(f"{mark(ok)} {name(title, 34)}", fontsize=TEXT, color=verdict(ok))
-    note(figure, _READ_AS)
+    note(figure, f"label → prediction where they differ; {_READ_AS}")
     return figure
 
 
@@ -81,37 +75,31 @@ def group_heatmaps(groups: Sequence[GroupMap]) -> Figure:
     return figure
 
 
-def sanity(faces: NDArray[np.uint8], stages: Sequence[Stage]) -> Figure:
-    """A few faces and their maps while the layers are shuffled from the top, and how alike the maps remain.
-
-    faces: [N, S, S], those of the stages' maps; the first few are shown.
-    """
+def sanity(check: SanityCheck) -> Figure:
+    """A few faces and their maps while the layers are shuffled from the output down, and how alike the maps remain."""
+    faces, stages = check.faces, check.stages
     shown = min(_EXAMPLES, len(faces))
     columns = len(stages) + 1
     figure = new_figure(max(6.0, columns * 1.0), shown * 1.0 + 2.6)
     grid = figure.add_gridspec(shown + 1, columns, height_ratios=[*[1.0] * shown, 1.7])
     for row in range(shown):
-        face = figure.add_subplot(grid[row, 0])
-        show_face(face, faces[row])
+        show_face(figure.add_subplot(grid[row, 0]), faces[row])
         for column, stage in enumerate(stages, start=1):
             axes = figure.add_subplot(grid[row, column])
             _overlay(axes, faces[row], stage.maps[row])
             if row == 0:
                 axes.set_title(stage.layer, fontsize=SMALL, color=INK)
     _likeness(figure.add_subplot(grid[shown, 1:]), stages)
-    note(
-        figure,
-        "shuffled: the layers from the head down to the one named; bars: the middle four fifths of the faces",
-    )
+    note(figure, "shuffled: the layers from the output down to the one named; bars: the middle 80 % of the faces")
     return figure
 
 
 def _likeness(axes: Axes, stages: Sequence[Stage]) -> None:
     """The mean rank correlation of each stage, and the span of the middle 80 % of the faces."""
-    places = range(len(stages))
+    columns = range(len(stages))
     low, high = np.array([np.percentile(stage.likeness, (10, 90)) for stage in stages]).T
-    axes.vlines(places, low, high, color=MUTED, alpha=0.4, linewidth=5)
-    axes.plot(places, [stage.likeness.mean() for stage in stages], color=INK, marker="o")
+    axes.vlines(columns, low, high, color=MUTED, alpha=0.4, linewidth=5)
+    axes.plot(columns, [stage.likeness.mean() for stage in stages], color=INK, marker="o")
     plain(axes)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(-1.05, 1.1), yticks=(-1, 0, 1))

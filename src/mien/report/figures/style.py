@@ -31,6 +31,7 @@ FACE = 0.95  # inches, the side of a face in a grid
 DPI = 150
 BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", "#0072B2", "#003A5C"])  # shares, from 0 to 1
 _LETTERS = 15  # of size SMALL, an inch
+_HEAD_LINE = 0.2  # inches
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -59,6 +60,11 @@ def name(label: str, limit: int = 14) -> str:
 def percent(share: float) -> str:
     """A share for a label: `25 %`, `1.5 %`."""
     return f"{share:.0%}".replace("%", " %") if share >= 0.0995 or share == 0 else f"{share * 100:.1f} %"
+
+
+def confidence(probability: float) -> str:
+    """A probability for a label, never one that is certain: `93 %`, `>99 %`."""
+    return ">99 %" if probability >= 0.995 else percent(probability)
 
 
 def note(figure: Figure, text: str) -> None:
@@ -113,7 +119,12 @@ def cells(figure: Figure, count: int, columns: int) -> Iterator[Axes]:
         yield figure.add_subplot(grid[i // columns, i % columns])
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as PNG at 150 dpi, whole or not at all."""
+def save(figure: Figure, path: Path, head: str = "") -> None:
+    """Write `figure` as PNG at 150 dpi, whole or not at all; `head`, a line above it, says what it is of."""
+    if head:
+        text = fill(head.replace("$", r"\$"), int(figure.get_figwidth() * _LETTERS))
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + _HEAD_LINE * (text.count("\n") + 1))
+        figure.suptitle(text, x=0.012, ha="left", fontsize=TEXT, color=MUTED)
     figure.draw_without_rendering()  # the layout of square pictures settles in the second pass; one would cut titles
     atomic.write_with(path, lambda temporary: figure.savefig(temporary, dpi=DPI))

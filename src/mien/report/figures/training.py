@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
+from mien.records.run import Epoch
 from mien.report.figures.style import INK, MUTED, SMALL, TITLE, new_figure, plain
 from mien.report.tables import percent
-from mien.train.trainer import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TRAIN, _VAL = "#E69F00", "#0072B2"
 
 
-def learning_curves(history: Sequence[Epoch], kept: Epoch) -> Figure:
-    """Loss and accuracy of training and validation, the epoch whose model was kept, and the learning rate."""
+def learning_curves(history: Sequence[Epoch], best: Epoch) -> Figure:
+    """Loss and accuracy of training and validation, the selected epoch, and the learning rate."""
     epochs = [epoch.epoch for epoch in history]
     figure = new_figure(9.4, 4.9)
     panels = figure.subplot_mosaic([["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3, 1])
     loss, accuracy, rate = panels["loss"], panels["accuracy"], panels["rate"]
     _pair(loss, epochs, [epoch.loss for epoch in history], [epoch.val_loss for epoch in history])
     _pair(accuracy, epochs, [epoch.accuracy for epoch in history], [epoch.val_accuracy for epoch in history])
-    _title(loss, f"loss; on validation in epoch {kept.epoch}, which is kept: {kept.val_loss:.3f}")
-    _title(accuracy, f"accuracy; on validation in that epoch: {percent(kept.val_accuracy)}")
-    _mark(loss, kept.epoch, kept.val_loss)
-    _mark(accuracy, kept.epoch, kept.val_accuracy)
+    _title(loss, f"loss (validation, selected epoch {best.epoch}: {best.val_loss:.3f})")
+    _title(accuracy, f"accuracy (validation, selected epoch: {percent(best.val_accuracy)})")
+    _mark(loss, best.epoch, best.val_loss)
+    _mark(accuracy, best.epoch, best.val_accuracy)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     rate.plot(epochs, [epoch.lr for epoch in history], color=INK, marker=".", linewidth=1.2)
     rate.set_yscale("log")
@@ -52,7 +55,7 @@ def _mark(axes: Axes, epoch: int, value: float) -> None:
 
 
 def _label_extremes(axes: Axes, rates: Sequence[float]) -> None:
-    """Only the highest and the lowest rate are named; decades alone would miss a halving or two."""
+    """Label only the highest and the lowest rate; decades alone would miss a halving or two."""
     low, high = min(rate for rate in rates if rate > 0), max(rates)
     ticks = [low, high] if high > 1.3 * low else [high]
     axes.set_yticks(ticks, [f"{tick:.2g}" for tick in ticks])
