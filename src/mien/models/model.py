@@ -43,7 +43,7 @@ class Model:
 
     architecture: its name in `ARCHITECTURES`. notes: provenance in words (recipe, seed, data, version).
     temperature: what the logits are divided by before they become probabilities. prior: how frequent each class was
-    in training, which the answers take for granted; empty where nobody knows.
+    in training, which the probabilities assume; empty where that is unknown.
     """
 
     network: LogitsProtocol
@@ -125,7 +125,7 @@ def predict_proba(
     (Menon et al. 2021, arXiv:2007.07314). Raises ModelError where the model does not know how frequent they were.
     """
     answers = logits(model, images, device)
-    return softmax(answers / model.temperature - _taken_for_granted(model, prior)).astype(np.float32)
+    return softmax(answers / model.temperature - _log_prior(model, prior)).astype(np.float32)
 
 
 def logits(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float64]:
@@ -139,12 +139,12 @@ def logits(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDAr
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities [N, K] of logits [N, K]."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
 
 
-def _taken_for_granted(model: Model, prior: Prior) -> NDArray[np.float64]:
-    """What the logits owe to the frequency of the classes alone, float64 [K] or [1]."""
+def _log_prior(model: Model, prior: Prior) -> NDArray[np.float64]:
+    """Log of the prior that the logits assume, 0 where it is to stay, float64 [K] or [1]."""
     if prior == "natural":
         return np.zeros(1)
     if not model.prior:
