@@ -20,7 +20,7 @@ from pathlib import Path
 from mien.data.copies import shared_with
 from mien.data.dataset import Split
 from mien.data.sources import open_data
-from mien.records.run import kept_epoch, read_history
+from mien.records.run import read_history, selected_epoch
 from mien.report.tables import percent
 from mien.train.recipes import LADDER, explain_recipe, find_recipe
 
@@ -39,7 +39,7 @@ def main() -> None:
     for recipe in args.recipes:
         _climb(args.out / recipe, recipe, args)
     leaked = _leaked(open_data(args.data))
-    head = ["recipe", "change", "kept epoch", "val accuracy", "test accuracy (95 % interval)", "macro F1"]
+    head = ["recipe", "change", "selected epoch", "val accuracy", "test accuracy (95 % interval)", "macro F1"]
     if leaked:
         head += [f"on the {len(leaked):,} test faces also in training", "on the others"]
     rows = [_row(args.out / recipe, recipe, leaked) for recipe in args.recipes]
@@ -66,13 +66,13 @@ def _leaked(split: Split) -> set[str]:
 
 def _row(folder: Path, recipe: str, leaked: set[str]) -> list[str]:
     metrics = json.loads((folder / "metrics.json").read_text())
-    kept = kept_epoch(read_history(folder), find_recipe(recipe).keep)
+    selected = selected_epoch(read_history(folder), find_recipe(recipe).keep)
     low, high = metrics["accuracy_ci95"]
     cells = [
         recipe,
         explain_recipe(recipe),
-        str(kept.epoch),
-        percent(kept.val_accuracy),
+        str(selected.epoch),
+        percent(selected.val_accuracy),
         f"{percent(metrics['accuracy'])} ({percent(low)} to {percent(high)})",
         f"{metrics['macro_f1']:.3f}",
     ]

@@ -16,4 +16,4 @@ print(f"{', '.join(split.classes)}: {len(split.train)} faces to learn from")
 recipe = replace(find_recipe("modern"), epochs=10, batch_size=32)  # few faces: small batches make more updates
 result = train(recipe, split.train, split.val, seed=0)
 write_model(result.model, target)  # class names and preprocessing travel in the file
-print(f"{target}: validation accuracy {result.kept.val_accuracy:.1%} after epoch {result.kept.epoch}")
+print(f"{target}: validation accuracy {result.best.val_accuracy:.1%} after epoch {result.best.epoch}")

@@ -159,12 +159,13 @@ def test_our_own_predictions_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path,label\na/1,a\n", "p.csv: has no column 'predicted'; expected path,label,predicted"),
+        ("path,label\na/1,a\n", "p.csv: has no column 'predicted'; give a table"),
         ("", "p.csv: has no column 'path'"),
         ("path,label,predicted\n", "p.csv: lists no predictions"),
-        ("path,label,predicted\na/1,a\n", "p.csv, row 1: path, label or predicted is empty"),
+        ("path,label,predicted\na/1,a\n", "p.csv, row 1: 2 cells, expected 3"),
+        ("path,label,predicted\na/1,a,\n", "p.csv, row 1: path, label or predicted is empty"),
         ("path,label,predicted\na/1,a,b\na/1,a,b\n", "p.csv, row 2: a/1 occurs twice"),
-        ("path,label,predicted\n\udcff", "p.csv: not a table of predictions"),
+        ("path,label,predicted\n\udcff", "p.csv: not a CSV table"),
     ],
 )
 def test_unusable_predictions_are_named(text: str, said: str, tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_bad_calls_get_one_line(
         ([models[0]], "give two or more models"),
         (models, "one.safetensors: a model needs faces to predict on; add --data DATA"),
         ([foreign, foreign, "--labels", "votes"], "--labels and --votes are about --data"),
-        ([models[0], "nowhere.csv", "--data", drawn], "nowhere.csv: no such file"),
+        ([models[0], "nowhere.csv", "--data", drawn], "nowhere.csv: cannot be read"),
         ([foreign, models[0], "--data", drawn], "foreign.csv: lacks"),
     ):
         assert main(["compare", *map(str, words), "--out", str(tmp_path / "out")]) == 2

@@ -24,7 +24,7 @@ from mien.explain.sanity import Stage
 from mien.explain.study import GroupMap, SanityCheck, Study
 from mien.records.evaluation import CorruptionScores, EvaluationRecord, Provenance
 from mien.records.recipe import Augment, Keep
-from mien.records.run import Epoch, kept_epoch
+from mien.records.run import Epoch, selected_epoch
 from mien.report import figures
 from mien.report.figures.style import RIGHT, WRONG, confidence
 from mien.train.augment import augmented_examples
@@ -202,7 +202,7 @@ def test_no_faces_is_said_in_words(draw: Callable[[Dataset], Figure]) -> None:
     ("keep", "epoch", "loss", "accuracy"), [("lowest", 4, "1.000", "32.0"), ("last", 9, "3.778", "72.0")]
 )
 def test_the_selected_epoch_is_marked(keep: Keep, epoch: int, loss: str, accuracy: str) -> None:
-    losses, accuracies, _ = figures.learning_curves(a_history(), kept_epoch(a_history(), keep)).axes
+    losses, accuracies, _ = figures.learning_curves(a_history(), selected_epoch(a_history(), keep)).axes
     assert f"selected epoch {epoch}: {loss}" in losses.get_title("left")
     assert f"{accuracy} %" in accuracies.get_title("left")
 

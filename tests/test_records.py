@@ -171,8 +171,8 @@ def test_an_old_run_keeps_what_it_said(tmp_path: Path) -> None:
     run = RunRecord.read(put(tmp_path, RunRecord, old_run()))
     assert (run.init, run.teachers[1]) == (ModelReference("runs/start", "3" * 64), ModelReference("tiny", "5" * 64))
     assert run.given_models == {
-        "taught by": f"base ({'4' * 12}), tiny ({'5' * 12})",
-        "began with": f"start ({'3' * 12})",
+        "teachers": f"base ({'4' * 12}), tiny ({'5' * 12})",
+        "initial weights": f"start ({'3' * 12})",
     }
     assert run.data.images == 7
     assert run.data.classes == ("a", "b")

@@ -448,7 +448,7 @@ def test_figures_alone_make_a_page(tmp_path: Path) -> None:
         ("metrics.json", "{", "make it again with: mien evaluate"),
         ("metrics.json", '{"n": 3}', "metrics.json: damaged, or not written by Mien (lacks 'labels')"),
         ("metrics.json", '{"schema": 2, "n": "3"}', "metrics.json: damaged"),
-        ("history.csv", "epoch,loss\n1,x", "history.csv: not a training history"),
+        ("history.csv", "epoch,loss\n1,x", "history.csv: has no column"),
         ("figures/confusion.png", "GIF89a", "confusion.png: not a PNG picture; draw it again"),
     ],
 )

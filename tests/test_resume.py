@@ -97,7 +97,7 @@ def as_plain(state: State) -> dict[str, Any]:
     tensors = {**state.tensors, **torch_network(state.model).state_dict()}
     return {
         "history": [untimed(epoch) for epoch in state.history],
-        "kept": untimed(state.kept),
+        "best": untimed(state.best),
         "tensors": {name: value.numpy().tobytes() for name, value in tensors.items()},
         "values": json.dumps([state.settings, state.schedule, state.ended], sort_keys=True),
     }

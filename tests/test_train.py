@@ -153,7 +153,7 @@ def test_a_senseless_rate_is_refused(value: float) -> None:
 
 def test_it_learns_what_is_easy() -> None:
     result = run(replace(SHORT, epochs=15))
-    assert result.kept.val_accuracy > 0.9
+    assert result.best.val_accuracy > 0.9
     assert result.history[-1].loss < result.history[0].loss
 
 
@@ -161,12 +161,12 @@ def test_the_kept_model_is_that_of_the_lowest_validation_loss(monkeypatch: pytes
     monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)  # which validation would be rounded to
     states: list[State] = []
     result = run(replace(SHORT, epochs=5), listener=Listener(on_epoch=states.append))
-    assert result.kept.val_loss == min(state.last.val_loss for state in states)
+    assert result.best.val_loss == min(state.last.val_loss for state in states)
     assert same_weights(result.model, states[-1].model)
     val = random_faces(30, CLASSES, 1)
     probabilities = predict_proba(result.model, val.images)
     loss = -np.log(probabilities[np.arange(30), val.labels]).mean()
-    assert loss == pytest.approx(result.kept.val_loss, abs=1e-4)
+    assert loss == pytest.approx(result.best.val_loss, abs=1e-4)
 
 
 def test_golden_losses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_training_stops_early_and_halves_the_rate() -> None:
     lost = replace(faces, labels=np.random.default_rng(0).integers(0, 3, 64))
     result = train(replace(SHORT, epochs=40), lost, replace(lost, labels=(lost.labels + 1) % 3), 0, "cpu")
     assert result.ended == "stopped early"
-    after = len(result.history) - result.kept.epoch
+    after = len(result.history) - result.best.epoch
     assert after == 5
     assert result.history[-1].lr == pytest.approx(SHORT.rate / 2)
 
@@ -248,7 +248,12 @@ def test_the_last_small_batch_is_trained_on_too() -> None:
     faces: Dataset = random_faces(33, CLASSES)
     seen: list[int] = []
     train(
-        replace(SHORT, epochs=1), faces, faces, 0, "cpu", Listener(on_step=lambda progress: seen.append(progress.seen))
+        replace(SHORT, epochs=1),
+        faces,
+        faces,
+        0,
+        "cpu",
+        Listener(on_step=lambda p: seen.append(p.samples_seen)),
     )
     assert seen[-1] == 33
 
@@ -290,8 +295,8 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so() -> None:
     faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
     val = replace(val, labels=(val.labels + 1) % len(CLASSES))
     last, lowest = (train(replace(SHORT, epochs=6, keep=keep), faces, val, 0, "cpu") for keep in ("last", "lowest"))
-    assert last.kept is last.history[-1]
-    assert lowest.kept.epoch < 6
+    assert last.best is last.history[-1]
+    assert lowest.best.epoch < 6
     assert not same_weights(last.model, lowest.model)
 
 
@@ -319,7 +324,7 @@ def test_a_class_without_faces_leaves_the_loss_a_number() -> None:
     faces = replace(random_faces(96, CLASSES), classes=(*CLASSES, "nowhere"))
     shares = np.eye(4, dtype=np.float32)[faces.labels]
     result = train(replace(SHORT, adjust=0.25), replace(faces, shares=shares), faces, 0, "cpu")
-    assert math.isfinite(result.kept.loss)
+    assert math.isfinite(result.best.loss)
 
 
 def test_a_teacher_is_learned_from() -> None:
@@ -329,7 +334,7 @@ def test_a_teacher_is_learned_from() -> None:
     other = train(replace(SHORT, epochs=8), faces, val, 2, "cpu").model
     shuffled = replace(faces, labels=np.random.default_rng(0).permutation(faces.labels))
     alone, taught, by_two = (
-        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teachers=who).kept.val_loss
+        train(replace(SHORT, epochs=8), shuffled, val, 1, "cpu", teachers=who).best.val_loss
         for who in ((), (teacher,), (teacher, other))
     )
     assert taught < alone - 0.1
@@ -405,8 +410,8 @@ def test_a_run_goes_on_with_its_teachers_and_needs_no_init(tmp_path: Path) -> No
     (tmp_path / "away").replace(models[1])
     rest = resume_run(begun, tmp_path / "halves", Listener()).model
     assert same_weights(rest, whole)
-    assert rest.notes["taught by"].count(".safetensors (") == 2
-    assert rest.notes["began with"].startswith("2.safetensors (")
+    assert rest.notes["teachers"].count(".safetensors (") == 2
+    assert rest.notes["initial weights"].startswith("2.safetensors (")
 
 
 def test_training_begins_with_the_weights_of_init() -> None:
@@ -445,7 +450,7 @@ def test_every_recipe_takes_any_number_of_faces_and_epochs(name: str) -> None:
         data = replace(data, images=data.images.repeat(2, 1).repeat(2, 2))
         result = train(short, data, data, 0, "cpu", init=init)
         assert len(result.history) == epochs
-        assert math.isfinite(result.kept.val_loss)
+        assert math.isfinite(result.best.val_loss)
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")

@@ -77,7 +77,7 @@ def cross_probabilities(
         size = len(training[fold])
 
         def step(progress: Progress, fold: int = fold, size: int = size, before: int = done) -> None:
-            on_step(FoldProgress(fold + 1, before + (progress.epoch - 1) * size + progress.seen, total))
+            on_step(FoldProgress(fold + 1, before + (progress.epoch - 1) * size + progress.samples_seen, total))
 
         def epoch_end(state: State, fold: int = fold, size: int = size) -> None:
             if fold == 0 and len(state.history) == 1:

@@ -157,7 +157,7 @@ def _finish(result: TrainResult, save_as: Path | None, folder: Path) -> None:
     else:
         from mien.report.draw import draw_training
 
-        draw_training(result.history, result.kept, folder, head=str(folder))
+        draw_training(result.history, result.best, folder, head=str(folder))
     if save_as:
         atomic.remove_leftovers(save_as.parent, glob.escape(save_as.name))
         _keep_previous(save_as, folder)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from mien import atomic
-from mien.csv_files import csv_text
+from mien.csv_files import csv_text, read_rows
 from mien.data.dataset import Dataset
 from mien.errors import DataError
 from mien.evaluate.bootstrap import macro_mean, rates, resample
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _COLUMNS = ("path", "label", "predicted")
+_REMEDY = "give a table with path, label and predicted of each face once, as mien evaluate writes it (predictions.csv)"
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Comparison:
 def answers_of(evaluation: Evaluation, name: str) -> Answers:
     """The predictions of the model called `name`, which was just evaluated."""
     names = np.array(evaluation.faces.classes)
-    said = zip(names[evaluation.faces.labels].tolist(), names[evaluation.predicted].tolist(), strict=True)
-    return Answers(name, dict(zip(evaluation.faces.paths, said, strict=True)))
+    answers = zip(names[evaluation.faces.labels].tolist(), names[evaluation.predicted].tolist(), strict=True)
+    return Answers(name, dict(zip(evaluation.faces.paths, answers, strict=True)))
 
 
 def labels_of(faces: Dataset, name: str) -> Answers:
@@ -64,17 +64,20 @@ def labels_of(faces: Dataset, name: str) -> Answers:
 
 def read_answers(path: Path) -> Answers:
     """The predictions in a `predictions.csv`, ours or anyone's; raises DataError where they cannot be used."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path}: has no column '{missing[0]}'; expected path,label,predicted")
-            return Answers(str(path), _by_path(path, rows))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; mien evaluate writes a predictions.csv") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a table of predictions ({error}); expected path,label,predicted") from None
+    by_path: dict[str, tuple[str, str]] = {}
+
+    def add(row: dict[str, str]) -> None:
+        face, label, answer = (row[name] for name in _COLUMNS)
+        if not (face and label and answer):
+            raise ValueError("path, label or predicted is empty")
+        if face in by_path:
+            raise ValueError(f"{face} occurs twice")
+        by_path[face] = label, answer
+
+    read_rows(path, _COLUMNS, add, _REMEDY)
+    if not by_path:
+        raise DataError(f"{path}: lists no predictions; {_REMEDY}")
+    return Answers(str(path), by_path)
 
 
 def check_same_faces(first: Answers, other: Answers) -> None:
@@ -107,18 +110,17 @@ def compare(given: Sequence[Answers]) -> Comparison:
     first = given[0]
     for other in given[1:]:
         check_same_faces(first, other)
-    names = {name for one in given for pair in one.by_path.values() for name in pair}
-    classes = tuple(sorted(names))
+    classes = tuple(sorted({name for one in given for pair in one.by_path.values() for name in pair}))
     index = {name: k for k, name in enumerate(classes)}
     paths = tuple(first.by_path)
     labels = np.array([index[first.by_path[path][0]] for path in paths])
     answers = np.array([[index[one.by_path[path][1]] for path in paths] for one in given])
-    models = tuple(_model_score(one.name, labels, said, len(classes)) for one, said in zip(given, answers, strict=True))
+    scores = (_model_score(one.name, labels, row, len(classes)) for one, row in zip(given, answers, strict=True))
     pairs = tuple(
         _pair(given[i].name, given[j].name, labels, answers[[i, j]], len(classes))
         for i, j in combinations(range(len(given)), 2)
     )
-    return Comparison(classes, paths, labels, answers, models, pairs)
+    return Comparison(classes, paths, labels, answers, tuple(scores), pairs)
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -148,37 +150,23 @@ def write_comparison(record: ComparisonRecord, folder: Path) -> None:
         atomic.write_text(folder / file, csv_text(list(flat[0]), (row.values() for row in flat)))
 
 
-def _by_path(path: Path, rows: Iterable[dict[str, str | None]]) -> dict[str, tuple[str, str]]:
-    said: dict[str, tuple[str, str]] = {}
-    for number, row in enumerate(rows, 1):
-        face, label, answer = (row[name] for name in _COLUMNS)
-        if not (face and label and answer):
-            raise DataError(f"{path}, row {number}: path, label or predicted is empty; each row needs all three")
-        if face in said:
-            raise DataError(f"{path}, row {number}: {face} occurs twice; list each face once")
-        said[face] = label, answer
-    if not said:
-        raise DataError(f"{path}: lists no predictions; evaluate the model again")
-    return said
-
-
-def _model_score(name: str, labels: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> ModelScore:
-    (truth, answer), counts = np.unique(np.stack([labels, said]), axis=1, return_counts=True)
+def _model_score(name: str, labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> ModelScore:
+    (truth, answer), counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
     here, drawn = (rates(sets, truth, answer, classes) for sets in (counts[None], resample(counts)))
-    right = int((labels == said).sum())
+    right = int((labels == predicted).sum())
     macro = float(macro_mean(here.f1)[0])
     return ModelScore(name, right / len(labels), wilson(right, len(labels)), macro, middle_95(macro_mean(drawn.f1)))
 
 
-def _pair(a: str, b: str, labels: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> Pair:
+def _pair(a: str, b: str, labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Pair:
     """The differences of two models' predictions, int64 [2, N]."""
-    (truth, *answers), counts = np.unique(np.vstack([labels, said]), axis=1, return_counts=True)
+    (truth, *answers), counts = np.unique(np.vstack([labels, predicted]), axis=1, return_counts=True)
     accuracy, macro = [], []
     for sets in (counts[None], resample(counts)):
         first, second = (rates(sets, truth, answer, classes) for answer in answers)
         accuracy.append(second.accuracy - first.accuracy)
         macro.append(macro_mean(second.f1) - macro_mean(first.f1))
-    a_right, b_right = said == labels
+    a_right, b_right = predicted == labels
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     return Pair(
         a=a,

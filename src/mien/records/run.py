@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mien.errors import DataError
+from mien.csv_files import read_rows
 from mien.records.data import RunData, upgrade_run_data
 from mien.records.recipe import Keep, Recipe, upgrade_recipe
 from mien.records.record import Record
@@ -16,7 +15,8 @@ from mien.records.record import Record
 CONFIG = "config.json"
 HISTORY = "history.csv"
 MODEL_FILE = "model.safetensors"
-GIVEN_MODELS = ("taught by", "began with")  # in a model's notes
+GIVEN_MODELS = ("teachers", "initial weights")  # in a model's notes
+OLD_NOTES = {"taught by": "teachers", "began with": "initial weights"}  # as version 0.1 called them
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,16 @@ class RunRecord(Record):
         }
 
 
-def kept_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:
+def selected_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:
     """The epoch whose model is saved: the "last", or the first with the "lowest" validation loss."""
     return history[-1] if keep == "last" else min(history, key=lambda epoch: epoch.val_loss)
 
 
 def read_history(folder: Path) -> list[Epoch]:
     """The epochs in a run folder's `history.csv`; raises DataError where a line is damaged."""
-    path = folder / HISTORY
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-            return [Epoch(**{**row, "epoch": int(row["epoch"])}) for row in rows]  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DataError(f"{path}: not a training history ({error}); train again, or remove it") from None
+
+    def epoch(row: dict[str, str]) -> Epoch:
+        number, *others = (row[field.name] for field in fields(Epoch))
+        return Epoch(int(number), *map(float, others))
+
+    return read_rows(folder / HISTORY, (), epoch, "train again, or remove it")

@@ -26,7 +26,17 @@ from mien.records.figures import (
     TRAINING_FIGURES,
     sanity_file,
 )
-from mien.records.run import CONFIG, GIVEN_MODELS, HISTORY, MODEL_FILE, Epoch, RunRecord, kept_epoch, read_history
+from mien.records.run import (
+    CONFIG,
+    GIVEN_MODELS,
+    HISTORY,
+    MODEL_FILE,
+    OLD_NOTES,
+    Epoch,
+    RunRecord,
+    read_history,
+    selected_epoch,
+)
 from mien.report.audit import AuditWords, audit_words
 from mien.report.comparison import ComparisonTables, comparison_tables
 from mien.report.results import ResultsPart, results_part
@@ -35,7 +45,7 @@ from mien.report.tables import Table, percent, read_table
 from mien.report.training import TrainingPart, training_part
 
 _DRAWN = "drawn faces"  # how a run's note on its data begins where the training faces were drawn
-_NOTED = {"recipe": "recipe", "seed": "seed", "taught by": "teachers", "began with": "initial weights", "mien": "mien"}
+_NOTED = ("recipe", "seed", *GIVEN_MODELS, "mien")
 _CHOSE = {"val": "chose the epoch or the recipe", "train": "were trained on"}
 
 
@@ -142,7 +152,7 @@ def _identity(run: RunRecord | None, evaluation: EvaluationRecord | None, folder
     """What a model's own notes say of its training; where they say nothing, the model's name."""
     if run:
         return (run.recipe.name, str(run.seed), run.data.note, *run.given_models.values())
-    notes = evaluation.notes if evaluation else {}
+    notes = _notes(evaluation)
     noted = tuple(notes[key] for key in ("recipe", "seed", "data", *GIVEN_MODELS) if key in notes)
     return noted or (evaluation.model if evaluation else str(folder),)
 
@@ -150,7 +160,7 @@ def _identity(run: RunRecord | None, evaluation: EvaluationRecord | None, folder
 def _lead(run: RunRecord | None, history: Sequence[Epoch]) -> str:
     if not run or not history:
         return "The data, before any training."
-    best = kept_epoch(history, run.recipe.keep)
+    best = selected_epoch(history, run.recipe.keep)
     return (
         f"Not evaluated yet. At the selected epoch, {best.epoch}, validation accuracy was {percent(best.val_accuracy)}."
         " The epoch or the recipe was chosen on those faces, so that figure is slightly optimistic."
@@ -186,8 +196,13 @@ def _model(run: RunRecord | None, evaluation: EvaluationRecord | None, run_folde
         facts["file"] = str(run_folder / MODEL_FILE)
     if notes := _data_notes(run, evaluation):
         facts["trained on"] = notes[0]
-    noted = run.given_models if run else evaluation.notes if evaluation else {}
-    return facts | {name: noted[key] for key, name in _NOTED.items() if key in noted}
+    noted = run.given_models if run else _notes(evaluation)
+    return facts | {name: noted[name] for name in _NOTED if name in noted}
+
+
+def _notes(evaluation: EvaluationRecord | None) -> dict[str, str]:
+    """What the evaluated model's file says of its training, under today's names."""
+    return {OLD_NOTES.get(name, name): note for name, note in evaluation.notes.items()} if evaluation else {}
 
 
 def _first(folder: Path) -> str:

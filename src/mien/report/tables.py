@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mien.csv_files import read_rows
 
 _SMALLEST_P = 1e-300
 
@@ -21,9 +22,9 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """The table of a CSV file, its head with spaces for underscores."""
-    with open(path, newline="", encoding="utf-8") as file:
-        head, *rows = (tuple(row) for row in csv.reader(file))
-    return Table(tuple(name.replace("_", " ") for name in head), tuple(rows))
+    rows = read_rows(path, (), dict, "make it again, or remove it")
+    head = tuple(name.replace("_", " ") for name in next(iter(rows), {}))
+    return Table(head, tuple(tuple(row.values()) for row in rows))
 
 
 def counts_table(counts: Mapping[str, Mapping[str, int]], sums: bool = True) -> Table:

@@ -110,7 +110,7 @@ def _also(facts: DataFacts, numbers: dict[str, int], what: str) -> str:
 
 def training_text(result: TrainResult, files: Sequence[Path]) -> str:
     """How training ended, which epoch was selected, and where its model is."""
-    best = result.kept
+    best = result.best
     return "\n".join(
         [
             f"{result.ended} after epoch {len(result.history)}; selected epoch {best.epoch}: "

@@ -10,7 +10,7 @@ from typing import Any
 from mien.records.data import RunData
 from mien.records.evaluation import EvaluationRecord
 from mien.records.recipe import Augment, Recipe
-from mien.records.run import Epoch, RunRecord, kept_epoch
+from mien.records.run import Epoch, RunRecord, selected_epoch
 from mien.report.audit import copy_words
 from mien.report.summaries import variations
 from mien.report.tables import Table, counts_table, percent
@@ -106,7 +106,7 @@ def _training(run: RunRecord, history: Sequence[Epoch]) -> dict[str, str]:
     if run.class_weights and len(set(run.class_weights.values())) > 1:
         facts["class weights"] = ", ".join(f"{name} {weight:.3g}" for name, weight in run.class_weights.items())
     if history:
-        best = kept_epoch(history, run.recipe.keep)
+        best = selected_epoch(history, run.recipe.keep)
         ended = run.outcome.ended if run.outcome else "not ended when this page was written"
         facts["epochs"] = f"{len(history)} ({ended})"
         reached = f"validation loss {best.val_loss:.3f}, validation accuracy {percent(best.val_accuracy)}"

@@ -48,7 +48,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "run": checkpoint.run,
         "surroundings": checkpoint.surroundings,
         "history": [asdict(epoch) for epoch in state.history],
-        "kept_epoch": state.kept.epoch,
+        "kept_epoch": state.best.epoch,
         "model": json.dumps(state.model.header()),
         "settings": state.settings,
         "schedule": state.schedule,
@@ -98,7 +98,7 @@ def _state(fields: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     network.load_state_dict(named("kept", tensors))
     return State(
         history=history,
-        kept=history[fields["kept_epoch"] - 1],
+        best=history[fields["kept_epoch"] - 1],
         model=Model(network.eval(), **model),
         tensors={name: value for name, value in tensors.items() if not name.startswith("kept.")},
         settings=fields["settings"],

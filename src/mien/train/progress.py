@@ -1,4 +1,4 @@
-"""Who is told how a training gets on: a listener, and the one that shows it on a terminal."""
+"""How training reports its progress: a listener, and the one that shows it on a terminal."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running epoch stands: faces trained on and to train on, mean loss and accuracy so far."""
+    """Where a running epoch stands: samples seen and to see, mean loss and accuracy so far."""
 
     epoch: int
     epochs: int
-    seen: int
+    samples_seen: int
     faces: int
     loss: float
     accuracy: float
@@ -78,11 +78,11 @@ class ProgressBar(Listener):
             bar.initial = bar.n = bar.last_print_n = before
         bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
         bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
-        bar.update(before + progress.seen - bar.n)
+        bar.update(before + progress.samples_seen - bar.n)
 
     def on_epoch(self, state: State) -> None:
         """Print the epoch's figures."""
-        self.on_remark(epoch_text(state.last, self.epochs, saved=state.kept is state.last))
+        self.on_remark(epoch_text(state.last, self.epochs, saved=state.best is state.last))
         if state.ended:
             self.bar.close()
 

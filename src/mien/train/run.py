@@ -216,7 +216,7 @@ def _go(
         state = replace(state, model=with_notes(state.model, **notes))
         with _writing(out):
             write_checkpoint(Checkpoint(state, digest, surroundings), out / CHECKPOINT)
-            _write_results(state.model if state.kept is state.last else None, state.history, out)
+            _write_results(state.model if state.best is state.last else None, state.history, out)
         listener.on_epoch(state)
 
     listening = Listener(listener.on_step, save, listener.on_remark)
@@ -320,7 +320,7 @@ def _outcome(result: TrainResult) -> Outcome:
         architecture=result.model.architecture,
         parameters=parameters(network),
         layers=tuple(layers),
-        best_epoch=result.kept.epoch,
+        best_epoch=result.best.epoch,
         ended=result.ended,
         seconds=round(sum(epoch.seconds for epoch in result.history), 1),
     )

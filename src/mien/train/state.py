@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 class State:
     """Where a run stands after an epoch. With recipe, data and seed it decides all that follows, to the bit.
 
-    history: every epoch so far. kept: the one whose model the recipe keeps, and model: that model.
-    tensors: copies on the CPU of `network.*`, `average.*` (where the recipe keeps a running mean) and
+    history: every epoch so far. best: the selected one, and model: its model.
+    tensors: copies on the CPU of `network.*`, `ema.*` (where the recipe has an EMA) and
     `optimizer.<weight>.*`. settings: those of the optimizer, a dictionary for each group of weights. schedule: as
     plain values. ended: "finished", "stopped early" or "collapsed"; "" while there are epochs to come.
     """
 
     history: tuple[Epoch, ...]
-    kept: Epoch
+    best: Epoch
     model: Model
     tensors: Mapping[str, Tensor]
     settings: list[dict[str, Any]]

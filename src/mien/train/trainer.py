@@ -24,7 +24,7 @@ from mien.models.model import Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
 from mien.records.recipe import Recipe
-from mien.records.run import Epoch, kept_epoch
+from mien.records.run import Epoch, selected_epoch
 from mien.train.augment import augmented
 from mien.train.ema import WeightEMA
 from mien.train.initial import freeze, initial_network, train_mode
@@ -46,14 +46,14 @@ _SAMPLE = 256  # validation faces that tell whether it has, and training faces f
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What training leaves: the model that the recipe keeps, that of the epoch `kept`, and every epoch's figures.
+    """What training leaves: the model of the selected epoch, `best`, and every epoch's figures.
 
     ended: "finished", "stopped early" or "interrupted".
     """
 
     model: Model
     history: tuple[Epoch, ...]
-    kept: Epoch
+    best: Epoch
     ended: str
 
 
@@ -68,7 +68,7 @@ def train(
     teachers: Sequence[Model] = (),
     init: Model | None = None,
 ) -> TrainResult:
-    """Train a network by `recipe` and return the model that the recipe keeps.
+    """Train a network by `recipe` and return the model of the selected epoch.
 
     Faces with shares of votes are learned by these. The `teachers` are asked about every face as the network sees
     it, augmented alike, and half of what the network learns is the mean of their probabilities (arXiv:1503.02531,
@@ -78,7 +78,7 @@ def train(
     shown on stderr where that is a terminal; a `listener` replaces that.
 
     With `start`, a state that the same call once gave its listener, training goes on from there and ends as it
-    would have ended then (on a CPU to the bit). Ctrl-C ends training after the first epoch with the model kept so far.
+    would have ended then (on a CPU to the bit). Ctrl-C ends training after the first epoch with the best model so far.
     Raises TrainingError where the network gives the same answer for every face or the loss is no number, UsageError for
     an unknown device or network, DataError where a part has no faces, ModelError where a teacher names other classes,
     or `init` is another network than the recipe's.
@@ -164,7 +164,7 @@ class _Run:
             ended = "interrupted"
         if ended == _COLLAPSED:
             raise TrainingError(self._collapse(state.last))
-        return TrainResult(state.model, state.history, state.kept, ended)
+        return TrainResult(state.model, state.history, state.best, ended)
 
     def _advance(self, state: State | None) -> State:
         """Train one epoch more."""
@@ -177,10 +177,10 @@ class _Run:
             )
         ended = self._end(epoch)
         history = (*before, epoch)
-        kept = kept_epoch(history, self.recipe.keep)
-        model = state.model if state and kept is not epoch else self._snapshot()
+        best = selected_epoch(history, self.recipe.keep)
+        model = state.model if state and best is not epoch else self._snapshot()
         settings = self.optimizer.state_dict()["param_groups"]
-        return State(history, kept, model, self._tensors(), settings, self.schedule.state(), ended)
+        return State(history, best, model, self._tensors(), settings, self.schedule.state(), ended)
 
     def _end(self, epoch: Epoch) -> str:
         """Why training ends with this epoch, "" if it goes on."""
@@ -220,16 +220,16 @@ class _Run:
         train_mode(self.network)
         order, generator = self._draws(number)
         total = torch.zeros(2, device=self.device)
-        seen, reported = 0, time.perf_counter()
+        samples_seen, reported = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
             faces = augmented(self.train.faces[batch].float() / 255, self.recipe.augment, generator)
             total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
-            seen += len(batch)
+            samples_seen += len(batch)
             if time.perf_counter() - reported > _REPORT_EVERY:
-                self._report(number, seen, total)
+                self._report(number, samples_seen, total)
                 reported = time.perf_counter()
-        self._report(number, seen, total)
-        loss, accuracy = (total / seen).tolist()
+        self._report(number, samples_seen, total)
+        loss, accuracy = (total / samples_seen).tolist()
         return loss, accuracy
 
     def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
@@ -286,7 +286,7 @@ class _Run:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
 
     def _validated(self) -> nn.Module:
-        """The network that is validated and kept: the EMA, where the recipe has one."""
+        """The network that is validated and saved: the EMA, where the recipe has one."""
         return self.network if self.ema is None else self.ema.network
 
     def _snapshot(self) -> Model:
@@ -295,9 +295,9 @@ class _Run:
         notes = {"recipe": self.recipe.name, "seed": str(self.seed)}
         return Model(network.eval(), self.recipe.network, self.classes, Preprocess(), notes, prior=self.prior)
 
-    def _report(self, epoch: int, seen: int, total: Tensor) -> None:
-        loss, accuracy = (total / seen).tolist()
-        self.listener.on_step(Progress(epoch, self.recipe.epochs, seen, len(self.train.labels), loss, accuracy))
+    def _report(self, epoch: int, samples_seen: int, total: Tensor) -> None:
+        loss, accuracy = (total / samples_seen).tolist()
+        self.listener.on_step(Progress(epoch, self.recipe.epochs, samples_seen, len(self.train.labels), loss, accuracy))
 
     def _collapse(self, epoch: Epoch) -> str:
         answer = self.classes[int(self._probe(self._validated())[0].argmax())]
