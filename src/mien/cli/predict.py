@@ -30,6 +30,8 @@ def predict(
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
+    min_face: int = 24,
+    upright: Flag[bool] = False,
     annotate: Path | None = None,
     csv: Path | None = None,
     chart: Path | None = None,
@@ -44,7 +46,10 @@ def predict(
         model: "base", "tiny" or "base-fer2013", which come with Mien; or a model file or run folder.
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
-        min_confidence: mark faces below it as uncertain.
+        min_confidence: mark faces whose confidence or quality is below it as uncertain.
+        min_face: look for faces from so many pixels on; large photos take longer, the smaller it is.
+        upright: take every picture to be upright; otherwise those that lie on their side or stand on their head are
+            recognised by their faces.
         annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg); photos of
             over 33 megapixels are copied at half their size.
         csv: write a row for each face, and for each photo or frame without one, to this .csv file.
@@ -64,7 +69,7 @@ def predict(
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
     copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
-    predictor = Predictor(model, prior, crop, min_confidence)
+    predictor = Predictor(model, prior, crop, min_confidence, min_face, upright)
     with write_table(csv, predictor.classes) if csv else nullcontext() as table:
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):

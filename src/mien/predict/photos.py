@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mien import atomic
@@ -105,7 +106,7 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
 def _shrunk(face: Face, scale: int) -> Face:
     x, y, width, height = (value // scale for value in face.box)
     points = tuple((across / scale, down / scale) for across, down in face.landmarks)
-    return Face((x, y, width, height), points, face.emotion, face.confidence, face.probabilities, face.uncertain)
+    return replace(face, box=(x, y, width, height), landmarks=points)
 
 
 def name_width(photos: Sequence[str]) -> int:
