@@ -43,6 +43,11 @@ TEXTURE = np.asarray(Image.fromarray(RNG.integers(0, 256, (30, 40, 3)).astype(np
 PHOTO = Image.fromarray(TEXTURE)
 
 
+def tensor_like(array: np.ndarray) -> Any:
+    """Something of another library's that numpy could read."""
+    return type("Tensor", (), {"__array__": lambda self, *_: array})()
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "lively.onnx"
@@ -209,6 +214,8 @@ def test_a_prior_that_the_model_does_not_know_is_refused_at_once(model: Path) ->
         TEXTURE[None],
         np.zeros((0, 5), np.uint8),
         [TEXTURE, 3.0],
+        [TEXTURE, None],
+        tensor_like(TEXTURE),
         "",
         io.StringIO("x"),
     ],
@@ -303,6 +310,11 @@ def test_a_hundred_megapixels_take_bounded_memory(kind: str, mode: str, most: in
     command = [sys.executable, "-c", code, str(model), str(tmp_path / "large")]
     peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # VmHWM: 123456 kB
     assert int(peak[1]) / 1024 < most
+
+
+def test_a_path_that_cannot_be_looked_at_costs_no_other_answer(stub: None, model: Path) -> None:
+    odd, null, good = Predictor(model)(["x" * 300 + ".jpg", "a\0b.jpg", PHOTO])
+    assert "cannot be read" in odd.error and null.error and good.faces
 
 
 # Faces

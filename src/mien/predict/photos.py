@@ -46,7 +46,7 @@ def _is_copy(file: Path, copies: Path) -> bool:
 def _inside(path: str) -> list[str]:
     try:
         return [str(file) for file in files_of(path, lambda name: is_picture(name) or is_video(name))]
-    except DataError:
+    except (DataError, OSError, ValueError):  # said in its turn
         return [path]
 
 
