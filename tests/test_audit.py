@@ -383,7 +383,7 @@ def test_suspects_need_cleanlab_and_say_so_before_anything_else(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cleanlab", None)
     assert main(["audit", str(drawn), "--out", str(tmp_path / "out"), "--suspects"]) == 2
-    assert capsys.readouterr().err == "mien: suspects need cleanlab; install it with: pip install '.[audit]'\n"
+    assert capsys.readouterr().err == "mien audit --suspects needs cleanlab: pip install '.[audit]'\n"
     assert not (tmp_path / "out").exists()
 
 

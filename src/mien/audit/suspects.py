@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mien.audit.findings import Audit
-from mien.errors import DataError, UsageError
+from mien.errors import DataError
 from mien.models.model import predict_proba
 from mien.train.recipes import SPEEDRUN
 from mien.train.state import State
@@ -50,14 +50,6 @@ class FoldProgress:
     fold: int
     done: int
     total: int
-
-
-def check_cleanlab() -> None:
-    """Raise UsageError where cleanlab is missing; better before training than after."""
-    try:
-        import cleanlab  # noqa: F401
-    except ImportError:
-        raise UsageError("suspects need cleanlab; install it with: pip install '.[audit]'") from None
 
 
 def cross_probabilities(

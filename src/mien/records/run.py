@@ -110,8 +110,8 @@ class RunRecord(Record):
             outcome = fields["model"] | {name: fields[old] for name, old in names.items()}
         return {
             **fields,
-            "recipe": upgrade_recipe(fields["recipe"]),
             "data": upgrade_run_data(fields["data"]),
+            "recipe": upgrade_recipe(fields["recipe"]),
             "init": init,
             "teachers": [{"path": path, "sha256": sha256} for path, sha256 in teachers],
             "outcome": outcome,

@@ -290,7 +290,10 @@ def _same_data(folder: Path, record: RunRecord, votes: Path | None) -> Split:
 def _digest(record: RunRecord) -> str:
     """SHA-256 of what decides a run's numbers."""
     models = [teacher.sha256 for teacher in record.teachers], record.init and record.init.sha256
-    decisive = [plain(record.recipe), record.seed, record.data.sha256, *models]
+    recipe = plain(record.recipe)
+    if not recipe["ema"] and not recipe["freeze"]:  # as version 0.1 wrote it, whose checkpoints still fit
+        recipe = {"average" if name == "ema" else name: value for name, value in recipe.items() if name != "freeze"}
+    decisive = [recipe, record.seed, record.data.sha256, *models]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
