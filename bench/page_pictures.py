@@ -5,7 +5,6 @@
 Needs playwright, OpenCV and a Chromium of the system. README's pictures are the ones of 1280 pixels.
 """
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -42,7 +41,7 @@ def frames():
 
 def write_films(folder):
     """The same as a camera's y4m and as WebM."""
-    video = cv2.VideoWriter(str(folder / "drawn.webm"), cv2.VideoWriter_fourcc(*"VP80"), RATE, SIZE)
+    video = cv2.VideoWriter(str(folder / "drawn.webm"), cv2.VideoWriter.fourcc(*"VP80"), RATE, SIZE)
     with open(folder / "drawn.y4m", "wb") as camera:
         camera.write(f"YUV4MPEG2 W{SIZE[0]} H{SIZE[1]} F{RATE}:1 Ip A1:1 C420jpeg\n".encode())
         for frame in frames():
@@ -79,7 +78,8 @@ def main():
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        address = re.search(r"http\S+", server.stdout.readline())[0]
+        assert server.stdout
+        address = server.stdout.readline().split()[3]
         with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
             write_films(Path(folder))
             camera = f"--use-file-for-fake-video-capture={folder}/drawn.y4m"
