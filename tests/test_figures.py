@@ -290,12 +290,16 @@ def test_no_answer_is_certain(probability: float, text: str) -> None:
     assert confidence(probability) == text
 
 
-def test_a_saved_picture_says_what_it_is_of(tmp_path: Path) -> None:
-    figure = figures.confusion(an_evaluation(SEVEN).scores)
-    height = figure.get_figheight()
-    figures.save(figure, tmp_path / "confusion.png", "runs/modern-s0 on data (test, n = 60)")
-    assert "runs/modern-s0 on data (test, n = 60)" in [text.get_text() for text in texts(figure)]
-    assert figure.get_figheight() > height
+@pytest.mark.parametrize("name", ["class_scores", "coverage", "group_heatmaps", "sanity"])
+def test_a_saved_picture_says_what_it_is_of(name: str, tmp_path: Path) -> None:
+    figure = DRAW[name](SEVEN)
+    head = "runs/MODERN-with-a-long-name-s0/model.safetensors on /home/SOMEBODY/data/fer2013 (test, n = 3,589)"
+    figures.save(figure, tmp_path / "confusion.png", head)
+    (printed,) = (text for text in texts(figure) if text.get_text().replace("\n", " ") == head)
+    box = Text.get_window_extent(printed)
+    assert box.x1 < figure.bbox.width and box.y1 < figure.bbox.height
+    others = [Text.get_window_extent(text) for text in texts(figure) if text is not printed]
+    assert not any(box.padded(-1).overlaps(other.padded(-1)) for other in others)
 
 
 def test_save_writes_a_png_and_nothing_else(tmp_path: Path) -> None:

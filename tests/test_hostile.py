@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one model as `m` in every format, and with other weights as `twin`; read only."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    pytest.importorskip("keras", reason="keras (mien[keras]) is not installed")
+    keras: Any = pytest.importorskip("keras", reason="keras (mien[keras]) is not installed")
     folder = tmp_path_factory.mktemp("files")
     for name, factor in (("m", 1.0), ("twin", 1.37)):
         for suffix in SUFFIXES:
@@ -39,6 +39,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_model(model, folder / f"{name}{suffix}")
             if suffix == ".onnx":
                 write_int8(model, folder / f"{name}-int8.onnx", FACES)
+        layers = keras.layers
+        stack = keras.Sequential([layers.Input((48, 48, 3)), layers.Rescaling(1 / 255)])
+        for layer in (
+            layers.Conv2D(8, 3, 2, activation="elu"),
+            layers.BatchNormalization(),
+            layers.AveragePooling2D(3),
+        ):
+            stack.add(layer)
+        for layer in (layers.PReLU(shared_axes=[1, 2]), layers.Flatten(), layers.Dropout(0.5), layers.Dense(7)):
+            stack.add(layer)
+        stack.save(folder / f"{name}-stack.h5")
+        stack.save(folder / f"{name}-stack.keras")
     return folder
 
 
@@ -331,8 +343,8 @@ def replaced(make: Callable[[Any, Any], object]) -> Callable[[Any], object]:
         (replaced(lambda v, h5py: v.create_dataset("0", (4608, 128), "f4", external="/x")), "has {'bias'"),
         (replaced(lambda v, h5py: v.create_dataset("0", (10**6, 10**6), "f4")), "1,000,001,"),
         (replaced(lambda v, h5py: v.create_dataset("0", (4608, 64), "f4")), "(4608, 64)"),
-        (replaced(lambda v, h5py: v.create_dataset("x", (4608, 128), "f4")), "or a damaged one"),
-        (lambda v: v.create_dataset("2", (3,), "f4"), "has {"),
+        (replaced(lambda v, h5py: v.create_dataset("x", (4608, 128), "f4")), "'x': (4608, 128)"),
+        (lambda v: v.create_dataset("2", (3,), "f4"), "'dense' has 2, which Mien does not know"),
         (lambda v: v.create_virtual_dataset("2", __import__("h5py").VirtualLayout((3,), "f4")), ""),
     ],
 )
@@ -374,13 +386,22 @@ def read_damaged(files: Path, suffix: str, count: int, seed: int, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("suffix", "count"), [(".safetensors", 125), (".onnx", 125), ("-int8.onnx", 125), (".keras", 25), (".h5", 25)]
+    ("suffix", "count"),
+    [
+        (".safetensors", 125),
+        (".onnx", 125),
+        ("-int8.onnx", 125),
+        (".keras", 25),
+        (".h5", 25),
+        ("-stack.keras", 25),
+        ("-stack.h5", 25),
+    ],
 )
 def test_damaged_files_give_a_model_or_an_error(suffix: str, count: int, files: Path, tmp_path: Path) -> None:
     read_damaged(files, suffix, count, 0, tmp_path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("suffix", [*SUFFIXES, "-int8.onnx"])
+@pytest.mark.parametrize("suffix", [*SUFFIXES, "-int8.onnx", "-stack.keras", "-stack.h5"])
 def test_ten_thousand_damaged_files_give_a_model_or_an_error(suffix: str, files: Path, tmp_path: Path) -> None:
     read_damaged(files, suffix, 10_000, 1, tmp_path, "fork")

@@ -16,7 +16,7 @@ from conftest import FACES, lively, spreading
 from mien.emotions import EMOTIONS
 from mien.errors import ModelError, UsageError
 from mien.models.files import read_model, write_model
-from mien.models.model import Model, predict_proba
+from mien.models.model import Model, logits, predict_proba, softmax
 from mien.models.networks import build, torch_network
 
 h5py = pytest.importorskip("h5py", reason="h5py (mien[keras]) is not installed")
@@ -169,32 +169,129 @@ def test_other_classes_keep_their_names_and_order(keras: Any, tmp_path: Path) ->
 
 def test_unnamed_classes_are_not_guessed(keras: Any, tmp_path: Path) -> None:
     sequential(keras, classes=3).save(tmp_path / "m.h5")
-    with pytest.raises(ModelError, match="does not name its 3 classes; export it from Mien"):
+    with pytest.raises(ModelError, match="does not name its 3 classes; name them in its order: --classes a,b,c"):
         read_model(tmp_path / "m.h5")
+    with pytest.raises(ModelError, match="answers with 3 classes, but --classes names 2"):
+        read_model(tmp_path / "m.h5", classes=["a", "b"])
+    model = read_model(tmp_path / "m.h5", classes=["smile", "frown", "blank"])
+    assert (model.classes, model.architecture) == (("smile", "frown", "blank"), "classic")
 
 
-# --- what is not the classic network
+@pytest.mark.parametrize("classes", ["happy", ["a"], ["a", "a"], ["a", ""], ["a", "b\n"], [1, 2]])
+def test_classes_that_are_no_names_are_refused(classes: Any, student: Path) -> None:
+    with pytest.raises(UsageError, match="give 2 to 1000 different names"):
+        read_model(student, classes=classes)
 
 
-def test_another_width_is_refused(keras: Any, tmp_path: Path) -> None:
-    sequential(keras, units=64).save(tmp_path / "m.h5")
-    with pytest.raises(ModelError, match=r"m\.h5: '.*' has .*\(4608, 64\).* where .*\(4608, 128\)"):
-        read_model(tmp_path / "m.h5")
+def test_given_classes_take_the_place_of_guessed_ones_only(student: Path, tmp_path: Path) -> None:
+    other = tuple(reversed(EMOTIONS))
+    model = read_model(student, classes=other)
+    assert (model.classes, model.notes["classes"]) == (other, "not in the file: as given")
+    with pytest.raises(ModelError, match=r"names its classes itself, angry, .*; leave out --classes"):
+        read_model("tiny", classes=other)
+    assert read_model("tiny", classes=EMOTIONS).classes == EMOTIONS
 
 
-def test_another_convolution_is_refused(keras: Any, tmp_path: Path) -> None:
-    layers = [keras.layers.Input((48, 48, 1)), keras.layers.Conv2D(1, 3, padding="same"), *blocks(keras)]
-    keras.Sequential([*layers, keras.layers.Dense(128, "relu"), keras.layers.Dense(7, "softmax")]).save(
-        tmp_path / "m.h5"
-    )
-    with pytest.raises(ModelError, match="block_0 brings convolution where the classic network has batch norm"):
-        read_model(tmp_path / "m.h5")
+# --- other layouts
 
 
-def test_weights_alone_are_refused(keras: Any, tmp_path: Path) -> None:
-    sequential(keras).save_weights(tmp_path / "m.weights.h5")
-    with pytest.raises(ModelError, match=r"weights without the network they belong to; save it again with model\.save"):
-        read_model(tmp_path / "m.weights.h5")
+def two_a_block(keras: Any) -> list[Any]:
+    """As the best known tutorials on FER-2013: activation inside, `valid` and `same`, no batch norm or one after it."""
+    c, p, d = keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.Dropout
+    return [
+        *(c(8, 3, activation="relu"), c(12, (3, 3), activation="elu", padding="same"), p(), d(0.25)),
+        *(c(16, 5, activation="relu"), keras.layers.BatchNormalization(), c(16, 3, use_bias=False), p(2, 2), d(0.2)),
+        *(keras.layers.Flatten(), keras.layers.Dense(24, "tanh"), keras.layers.BatchNormalization(), d(0.5)),
+        keras.layers.Dense(7, "softmax"),
+    ]
+
+
+def augmented(keras: Any) -> list[Any]:
+    """Of Keras' own guides: RGB, augmentation as a model within the model, Rescaling, global pooling, a linear head."""
+    flips = keras.Sequential([keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)])
+    return [
+        *(flips, keras.layers.RandomContrast(0.2), keras.layers.Rescaling(1 / 127.5, offset=-1)),
+        *(
+            keras.layers.Conv2D(16, 3, 2, "same"),
+            keras.layers.BatchNormalization(scale=False),
+            keras.layers.LeakyReLU(),
+        ),
+        *(keras.layers.AveragePooling2D(3, 2), keras.layers.Conv2D(8, 3, 3, groups=2, activation="swish")),
+        *(keras.layers.GlobalAveragePooling2D(), keras.layers.GaussianNoise(0.1), keras.layers.Dense(7)),
+    ]
+
+
+def odd(keras: Any) -> list[Any]:
+    """What else is a plain stack: even kernels, dilation, odd strides, other activations, Softmax as a layer."""
+    return [
+        *(
+            keras.layers.ZeroPadding2D(((1, 0), (2, 3))),
+            keras.layers.Conv2D(6, (4, 2), (2, 3), "same", activation="gelu"),
+        ),
+        *(keras.layers.PReLU(shared_axes=[1, 2]), keras.layers.MaxPooling2D((3, 2), (1, 2), "same")),
+        *(
+            keras.layers.Conv2D(8, 3, dilation_rate=2, padding="same"),
+            keras.layers.ReLU(6.0, 0.1),
+            keras.layers.ELU(0.5),
+        ),
+        *(keras.layers.Activation("softplus"), keras.layers.SpatialDropout2D(0.1), keras.layers.GlobalMaxPooling2D()),
+        *(keras.layers.Dense(5, "sigmoid"), keras.layers.Dense(7), keras.layers.Softmax()),
+    ]
+
+
+@pytest.mark.parametrize(("layout", "channels"), [(two_a_block, 1), (augmented, 3), (odd, 1)])
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".keras"])
+@pytest.mark.parametrize("chained", [False, True])
+def test_any_plain_stack_gives_keras_answers(
+    keras: Any, layout: Callable[[Any], list[Any]], channels: int, suffix: str, chained: bool, tmp_path: Path
+) -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Input((48, 48, channels)), *layout(keras)]
+    theirs = keras.Sequential(layers)
+    if chained:
+        faces = layers[0]
+        for layer in layers[1:]:
+            faces = layer(faces)
+        theirs = keras.Model(layers[0], faces)
+    rng = np.random.default_rng(0)
+    for weight in theirs.weights:
+        if "seed" not in weight.path:
+            change = rng.uniform(0, 1, weight.shape) if "variance" in weight.path else rng.normal(0, 0.1, weight.shape)
+            weight.assign(weight.numpy() + change)
+    theirs.save(tmp_path / f"m{suffix}")
+    model = read_model(tmp_path / f"m{suffix}")
+    scale = 255 if channels == 3 else 1
+    expected = theirs.predict(np.repeat(inputs(FACES) * scale, channels, axis=3), verbose=0)
+    answers = logits(model, FACES)
+    if layout is not augmented:
+        answers = softmax(answers)
+    np.testing.assert_allclose(answers, expected, atol=1e-4, rtol=1e-3)
+    assert expected.std(0).max() > 1e-3
+    assert model.architecture == "keras"
+    with pytest.raises(ModelError, match="only predicts"):
+        write_model(model, tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_weights_alone_are_those_of_the_classic_network(keras: Any, suffix: str, student: Path, tmp_path: Path) -> None:
+    theirs = trained(sequential(keras))
+    theirs.save_weights(tmp_path / "m.weights.h5")
+    if suffix == ".h5":  # as Keras 2 writes them: under the layers' names, at the root
+        theirs.save(tmp_path / "whole.h5")
+        with h5py.File(tmp_path / "whole.h5") as source, h5py.File(tmp_path / "m.h5", "w") as file:
+            for name in source["model_weights"]:
+                source.copy(f"model_weights/{name}", file)
+    path = tmp_path / f"m{suffix}"
+    with pytest.raises(ModelError, match=r"weights without the network they belong to; .* give --network classic"):
+        read_model(path)
+    model = read_model(path, network="classic")
+    np.testing.assert_allclose(predict_proba(model, FACES), theirs.predict(inputs(FACES), verbose=0), atol=1e-5)
+
+
+def test_weights_of_another_network_are_not_the_classic_ones(keras: Any, tmp_path: Path) -> None:
+    sequential(keras, units=64).save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ModelError, match=r"holds no weights of the classic network.*mien compare"):
+        read_model(tmp_path / "m.weights.h5", network="classic")
 
 
 def test_code_in_a_file_is_never_run(keras: Any, tmp_path: Path) -> None:
@@ -214,18 +311,28 @@ def layer_of(kind: str, **config: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda layers: layers.insert(1, layer_of("Rescaling", scale=1 / 255)), "'odd' is a layer Rescaling"),
-        (lambda layers: layers[1]["config"].update(activation="relu"), "block_0 brings relu where .* batch norm"),
-        (lambda layers: layers[3]["config"].update(activation="elu"), "brings elu where .* relu"),
-        (lambda layers: layers[-1]["config"].update(activation="linear"), "it brings an end where .* softmax"),
-        (lambda layers: layers.append(layer_of("Softmax")), "'odd' is a layer Softmax"),
-        (lambda layers: layers.append(layer_of("Dense")), "odd brings dense where .* an end"),
-        (lambda layers: layers[4]["config"].update(pool_size=[3, 3]), r"has pool_size \[3, 3\], not \[2, 2\]"),
-        (lambda layers: layers.insert(2, layers.pop(4)), "brings pooling where .* batch norm"),
+        (lambda layers: layers.insert(1, layer_of("Lambda")), "'odd' is a layer Lambda, which .*; let Keras .*compare"),
+        (lambda layers: layers.insert(1, layer_of("Softmax")), "'odd' has the activation softmax where"),
+        (lambda layers: layers.insert(3, layer_of("Activation", activation={"class_name": "x"})), "has the activation"),
+        (lambda layers: layers[3]["config"].update(activation="evil"), "has the activation evil where"),
+        (lambda layers: layers[-1]["config"].update(activation="sigmoid"), "ends with sigmoid, not with softmax"),
+        (lambda layers: layers.append(layer_of("Dense", units=3)), "has the activation softmax where"),
+        (lambda layers: layers[4]["config"].update(pool_size=[3, 3]), r"where kernel \(\d+, 128\) is wanted"),
+        (lambda layers: layers[4]["config"].update(pool_size=[3, 10**9]), r"has pool_size \[3, 1000000000\]"),
+        (lambda layers: layers[4]["config"].update(strides=[0, 1]), r"has strides \[0, 1\]"),
+        (lambda layers: layers[4]["config"].update(padding="causal"), "has padding causal"),
+        (lambda layers: layers[1]["config"].update(padding="reflect"), "has padding reflect"),
+        (lambda layers: layers[1]["config"].update(filters=10**12), "has filters 1000000000000"),
+        (lambda layers: layers[1]["config"].update(groups=7), "has groups 7"),
         (lambda layers: layers[1]["config"].update(data_format="channels_first"), "has data_format channels_first"),
         (lambda layers: layers[0]["config"].update(batch_shape=[None, 50, 50, 1]), r"takes images \[50, 50, 1\]"),
-        (lambda layers: layers[2]["config"].update(epsilon=float("nan")), "has epsilon nan; train it again"),
+        (lambda layers: layers[2]["config"].update(epsilon=float("nan")), "has epsilon nan"),
+        (lambda layers: layers[2]["config"].update(axis=1), "has axis 1, not the last"),
         (lambda layers: layers[2].pop("config"), "not a Keras .h5 file, or a damaged one"),
+        (lambda layers: layers.extend([layer_of("Dropout")] * 400), "more than 300"),
+        (lambda layers: layers.insert(0, layer_of("ZeroPadding2D", padding=[[9**9, 0], [0, 0]])), "has padding"),
+        (lambda layers: layers.extend([layer_of("Flatten"), layer_of("Flatten")]), "has the activation softmax where"),
+        (lambda layers: layers.clear(), "has no layers"),
     ],
 )
 def test_another_description_is_refused(
@@ -288,7 +395,7 @@ def dataset(values: object = None, **how: Any) -> Callable[[Any, Path], None]:
         (replace_kernel(lambda g, n, d: None), "'block_0' has {'bias'"),
         (replace_layer(lambda g, n, d: g.__setitem__(n, h5py.ExternalLink(d / "x.h5", "/x"))), "a link to elsewhere"),
         (replace_layer(lambda g, n, d: g.__setitem__(n, h5py.SoftLink("/model_weights"))), "a link to elsewhere"),
-        (replace_layer(lambda g, n, d: None), "is missing, a link"),
+        (replace_layer(lambda g, n, d: None), "missing, a link"),
         (replace_layer(lambda g, n, d: g.create_dataset(n, (3,), "f4")), "not stored as Keras stores weights"),
         (
             replace_kernel(lambda g, n, d: g.create_dataset(n, (3, 3, 1, 32), "f4", external=d / "secret")),
@@ -393,5 +500,5 @@ def test_other_networks_are_not_written(tmp_path: Path) -> None:
 
 def test_without_keras_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", None)
-    with pytest.raises(UsageError, match=r"pip install 'mien\[keras\]'"):
+    with pytest.raises(UsageError, match=r"pip install '\.\[keras\]'"):
         write_model(lively(), tmp_path / "m.h5")

@@ -218,7 +218,7 @@ def test_damage_anywhere_is_one_line_or_harmless(draw: st.DataObject, tmp_path_f
     kind = draw.draw(st.sampled_from(KINDS))
     fields = OLD[kind]() if draw.draw(st.booleans()) else a_run().to_json() if kind is RunRecord else OLD[kind]()
     *path, last = draw.draw(st.sampled_from(paths_of(fields)))
-    at = fields
+    at: Any = fields
     for key in path:
         at = at[key]
     at[last] = draw.draw(st.sampled_from([None, "x", -1, 1.5, [], {}, [[]], {"x": 1}, True]))

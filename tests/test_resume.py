@@ -470,17 +470,26 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "faces are not those that run was started",
     ),
     "bit flipped": (lambda run: flip(run / CHECKPOINT), f"run/{CHECKPOINT}: damaged"),
-    "checkpoint of another run": (change_seed, f"run/{CHECKPOINT}: belongs to another run than config.json"),
-    "config cut": (lambda run: (run / "config.json").write_text("{"), "run/config.json: cannot be read"),
+    "checkpoint of another run": (
+        change_seed,
+        f"run/{CHECKPOINT}: does not belong to config.json (was either changed, or",
+    ),
+    "config cut": (
+        lambda run: (run / "config.json").write_text("{"),
+        "run/config.json: damaged, or not written by Mien",
+    ),
     "config empty": (
         lambda run: (run / "config.json").write_text("{}"),
-        "run/config.json: damaged, or of another version of Mien (KeyError('recipe')); train anew",
+        "run/config.json: damaged, or not written by Mien (lacks 'data'); make it again with: mien train",
     ),
     "config no object": (
         lambda run: (run / "config.json").write_text("[]"),
-        "run/config.json: not the record of a run",
+        "run/config.json: damaged, or not written by Mien (not a JSON object)",
     ),
-    "no run": (lambda run: (run / "config.json").unlink(), "run: holds no training run (config.json)"),
+    "no run": (
+        lambda run: (run / "config.json").unlink(),
+        "run: holds no config.json; make one with: mien train --data DATA",
+    ),
 }
 
 

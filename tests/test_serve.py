@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -557,3 +558,31 @@ def test_the_server_loads_no_torch():
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+# --- clients -----------------------------------------------------------------------------------------------------
+
+CLIENTS = Path(__file__).parents[1] / "examples" / "http"
+
+
+@pytest.mark.parametrize("program, client", [(sys.executable, "predict.py"), ("node", "predict.mjs")])
+def test_clients_in_other_languages(server, photo, tmp_path, program, client):
+    if not shutil.which(program):
+        pytest.skip(f"no {program} on this machine")
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    command = [program, CLIENTS / client, server.url.rstrip("/"), tmp_path / "photo.jpg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    faces = server.ask("/v1/predict", photo, JPEG).json()["faces"]
+    assert done.stdout.splitlines() == [f"{face['emotion']} {face['confidence']}" for face in faces]
+
+
+def test_the_client_for_the_shell(server, photo, tmp_path):
+    if not shutil.which("curl"):
+        pytest.skip("no curl on this machine")
+    for name in ("a.jpg", "b c.jpg"):
+        (tmp_path / name).write_bytes(photo)
+    command = ["sh", CLIENTS / "predict.sh", server.url.rstrip("/"), "a.jpg", "b c.jpg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["source"] for answer in answers] == ["a.jpg", "b c.jpg"]
+    assert [len(answer["faces"]) for answer in answers] == [4, 4]

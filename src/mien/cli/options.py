@@ -140,7 +140,7 @@ def read_with_remark(path: Path, classes: str = "") -> Model:
     """The model in a file; how its classes came to their names is said where it had none."""
     from mien.models.files import read_model
 
-    read = read_model(path, tuple(classes.split(",")) if classes else ())
+    read = read_model(path, classes.split(",") if classes else None)
     if "classes" in read.notes and not classes:
         say(
             f"{path}: class names {read.notes['classes']}; if they are others, say --classes a,b,c in the model's order"

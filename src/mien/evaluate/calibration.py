@@ -41,15 +41,15 @@ def calibrate(model: Model, faces: Dataset, *, seed: int = 0) -> Calibration:
     """
     check_classes(model, faces.classes, "the model", "the data")
     faces = with_majority(faces)
-    answers = logits(model, faces.images)
+    predictions = logits(model, faces.images)
     halves = np.array_split(np.random.default_rng(seed).permutation(len(faces)), 2)
-    crossed = np.empty_like(answers)
+    crossed = np.empty_like(predictions)
     for here, there in (halves, halves[::-1]):
-        crossed[here] = softmax(answers[here] / fit_temperature(answers[there], faces.labels[there]))
+        crossed[here] = softmax(predictions[here] / fit_temperature(predictions[there], faces.labels[there]))
     return Calibration(
-        model=replace(model, temperature=fit_temperature(answers, faces.labels)),
+        model=replace(model, temperature=fit_temperature(predictions, faces.labels)),
         n=len(faces),
-        error_before=calibration_error(softmax(answers / model.temperature), faces.labels),
+        error_before=calibration_error(softmax(predictions / model.temperature), faces.labels),
         error_after=calibration_error(crossed, faces.labels),
     )
 

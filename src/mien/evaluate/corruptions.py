@@ -1,7 +1,7 @@
-"""Fifteen kinds of damage to a picture in five strengths, after Hendrycks and Dietterich (2019, arXiv:1903.12261).
+"""Fifteen kinds of corruption in five strengths, after Hendrycks and Dietterich (2019, arXiv:1903.12261).
 
 Their benchmark is made for colour photographs 224 pixels wide; code and constants here are our own, for gray faces of
-48 pixels. Gray levels count from 0 to 1, lengths in pixels. They serve to measure: training on them would spoil that.
+48 pixels. Gray levels count from 0 to 1, lengths in pixels. They are for evaluation: do not train on them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _BATCH = 512
 
 
 def corrupt(images: NDArray[np.uint8], kind: str, strength: int) -> NDArray[np.uint8]:
-    """Gray faces [N, S, S] damaged by a kind of `KINDS` in one of `STRENGTHS`; the same call gives the same bytes."""
-    damage = _DAMAGES[kind]
+    """Gray faces [N, S, S] corrupted by a kind of `KINDS` at one of `STRENGTHS`; the same call gives the same bytes."""
+    corruption = _CORRUPTIONS[kind]
     rng = np.random.default_rng((KINDS.index(kind), strength))
-    constants = damage.constants[strength - 1]
+    constants = corruption.constants[strength - 1]
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-    damaged = [damage.do(batch.astype(np.float32) / 255, rng, *constants) for batch in batches]
-    return (np.concatenate(damaged).clip(0, 1) * 255).round().astype(np.uint8)
+    corrupted = [corruption.do(batch.astype(np.float32) / 255, rng, *constants) for batch in batches]
+    return (np.concatenate(corrupted).clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def _gaussian_noise(faces: Faces, rng: np.random.Generator, deviation: float) -> Faces:
@@ -52,7 +52,7 @@ def _defocus_blur(faces: Faces, rng: np.random.Generator, radius: float) -> Face
 
 
 def _glass_blur(faces: Faces, rng: np.random.Generator, reach: float) -> Faces:
-    """Each pixel is taken from a place of its own, at most `reach` away in either direction, then softened."""
+    """Each pixel is taken from a position of its own, at most `reach` away in either direction, then softened."""
     rows, columns = _grid(faces)
     down, right = rng.uniform(-reach, reach, (2, *faces.shape))
     return _blurred(_sampled(faces, rows + down, columns + right), 0.4)
@@ -104,7 +104,7 @@ def _contrast(faces: Faces, rng: np.random.Generator, left: float) -> Faces:
 
 
 def _elastic(faces: Faces, rng: np.random.Generator, deviation: float) -> Faces:
-    """Every place is moved by about `deviation`, close ones alike."""
+    """Every point is moved by about `deviation`, close ones alike."""
     rows, columns = _grid(faces)
     moves = [_blurred(rng.standard_normal(faces.shape, np.float32), 3) for _ in range(2)]
     down, right = (deviation * move / move.std((1, 2), keepdims=True) for move in moves)
@@ -131,31 +131,31 @@ def _jpeg(faces: Faces, rng: np.random.Generator, quality: int) -> Faces:
     return _each(faces, saved)
 
 
-class _Damage(NamedTuple):
+class _Corruption(NamedTuple):
     """What does it, and its constants for each of the five strengths."""
 
     do: Callable[..., Faces]
     constants: tuple[tuple[float, ...], ...]
 
 
-_DAMAGES = {
-    "gaussian noise": _Damage(_gaussian_noise, ((0.03,), (0.05,), (0.08,), (0.11,), (0.15,))),
-    "shot noise": _Damage(_shot_noise, ((250,), (120,), (60,), (35,), (20,))),
-    "impulse noise": _Damage(_impulse_noise, ((0.01,), (0.03,), (0.06,), (0.09,), (0.13,))),
-    "defocus blur": _Damage(_defocus_blur, ((0.9,), (1.2,), (1.6,), (2.1,), (2.6,))),
-    "glass blur": _Damage(_glass_blur, ((0.7,), (1.1,), (1.6,), (2.2,), (2.9,))),
-    "motion blur": _Damage(_motion_blur, ((1.5,), (2.2,), (3.0,), (4.0,), (5.0,))),
-    "zoom blur": _Damage(_zoom_blur, ((1.06,), (1.11,), (1.17,), (1.24,), (1.32,))),
-    "snow": _Damage(_snow, ((0.015, 1, 0.1), (0.03, 1, 0.2), (0.045, 1.5, 0.3), (0.065, 1.5, 0.4), (0.09, 2, 0.5))),
-    "frost": _Damage(_frost, ((0.95, 0.15), (0.9, 0.25), (0.85, 0.36), (0.8, 0.48), (0.75, 0.6))),
-    "fog": _Damage(_fog, ((0.2,), (0.4,), (0.65,), (0.95,), (1.3,))),
-    "brightness": _Damage(_brightness, ((0.08,), (0.16,), (0.24,), (0.32,), (0.40,))),
-    "contrast": _Damage(_contrast, ((0.6,), (0.45,), (0.32,), (0.22,), (0.14,))),
-    "elastic": _Damage(_elastic, ((0.5,), (0.75,), (1.0,), (1.3,), (1.6,))),
-    "pixelate": _Damage(_pixelate, ((0.8,), (0.65,), (0.5,), (0.4,), (0.3,))),
-    "jpeg": _Damage(_jpeg, ((50,), (30,), (20,), (14,), (9,))),
+_CORRUPTIONS = {
+    "gaussian noise": _Corruption(_gaussian_noise, ((0.03,), (0.05,), (0.08,), (0.11,), (0.15,))),
+    "shot noise": _Corruption(_shot_noise, ((250,), (120,), (60,), (35,), (20,))),
+    "impulse noise": _Corruption(_impulse_noise, ((0.01,), (0.03,), (0.06,), (0.09,), (0.13,))),
+    "defocus blur": _Corruption(_defocus_blur, ((0.9,), (1.2,), (1.6,), (2.1,), (2.6,))),
+    "glass blur": _Corruption(_glass_blur, ((0.7,), (1.1,), (1.6,), (2.2,), (2.9,))),
+    "motion blur": _Corruption(_motion_blur, ((1.5,), (2.2,), (3.0,), (4.0,), (5.0,))),
+    "zoom blur": _Corruption(_zoom_blur, ((1.06,), (1.11,), (1.17,), (1.24,), (1.32,))),
+    "snow": _Corruption(_snow, ((0.015, 1, 0.1), (0.03, 1, 0.2), (0.045, 1.5, 0.3), (0.065, 1.5, 0.4), (0.09, 2, 0.5))),
+    "frost": _Corruption(_frost, ((0.95, 0.15), (0.9, 0.25), (0.85, 0.36), (0.8, 0.48), (0.75, 0.6))),
+    "fog": _Corruption(_fog, ((0.2,), (0.4,), (0.65,), (0.95,), (1.3,))),
+    "brightness": _Corruption(_brightness, ((0.08,), (0.16,), (0.24,), (0.32,), (0.40,))),
+    "contrast": _Corruption(_contrast, ((0.6,), (0.45,), (0.32,), (0.22,), (0.14,))),
+    "elastic": _Corruption(_elastic, ((0.5,), (0.75,), (1.0,), (1.3,), (1.6,))),
+    "pixelate": _Corruption(_pixelate, ((0.8,), (0.65,), (0.5,), (0.4,), (0.3,))),
+    "jpeg": _Corruption(_jpeg, ((50,), (30,), (20,), (14,), (9,))),
 }
-KINDS = tuple(_DAMAGES)
+KINDS = tuple(_CORRUPTIONS)
 
 
 def _each(faces: Faces, do: Callable[[Image.Image], Image.Image]) -> Faces:
@@ -183,16 +183,16 @@ def _disk(radius: float) -> NDArray[np.float32]:
     """The share of each pixel that a disk covers, scaled to a sum of 1."""
     reach, fine = int(np.ceil(radius)), 9
     side = 2 * reach + 1
-    places = (np.arange(side * fine) + 0.5) / fine - side / 2
-    inside = places[:, None] ** 2 + places[None] ** 2 <= radius**2
+    positions = (np.arange(side * fine) + 0.5) / fine - side / 2
+    inside = positions[:, None] ** 2 + positions[None] ** 2 <= radius**2
     share = inside.reshape(side, fine, side, fine).mean((1, 3))
     return (share / share.sum()).astype(np.float32)
 
 
 def _blurred(faces: Faces, deviation: float) -> Faces:
     """Convolved with a Gaussian."""
-    places = np.arange(-int(np.ceil(3 * deviation)), int(np.ceil(3 * deviation)) + 1)
-    bell = np.exp(-0.5 * (places / deviation) ** 2)
+    positions = np.arange(-int(np.ceil(3 * deviation)), int(np.ceil(3 * deviation)) + 1)
+    bell = np.exp(-0.5 * (positions / deviation) ** 2)
     bell = (bell / bell.sum()).astype(np.float32)
     return _convolved(_convolved(faces, bell[:, None]), bell[None])
 
@@ -215,18 +215,18 @@ def _streaked(faces: Faces, angles: NDArray[np.float64], reach: float) -> Faces:
 
 
 def _sampled(faces: Faces, rows: NDArray[Any], columns: NDArray[Any]) -> Faces:
-    """Gray levels between the pixels, bilinear, at places that broadcast to [N, S, S]; borders are reflected."""
+    """Gray levels between the pixels, bilinear, at positions that broadcast to [N, S, S]; borders are reflected."""
     last = faces.shape[1] - 1
     (top, down), (left, right) = _between(rows, last), _between(columns, last)
-    place = _first(faces)
-    upper = faces[place, top, left] * (1 - right) + faces[place, top, left + 1] * right
-    lower = faces[place, top + 1, left] * (1 - right) + faces[place, top + 1, left + 1] * right
+    first = _first(faces)
+    upper = faces[first, top, left] * (1 - right) + faces[first, top, left + 1] * right
+    lower = faces[first, top + 1, left] * (1 - right) + faces[first, top + 1, left + 1] * right
     return upper * (1 - down) + lower * down
 
 
-def _between(places: NDArray[Any], last: int) -> tuple[NDArray[np.int64], Faces]:
-    """The pixel before each place, and how far beyond it the place lies."""
-    inside = last - np.abs(last - places % (2 * last))
+def _between(positions: NDArray[Any], last: int) -> tuple[NDArray[np.int64], Faces]:
+    """The pixel before each position, and how far beyond it that is."""
+    inside = last - np.abs(last - positions % (2 * last))
     before = np.minimum(inside.astype(np.int64), last - 1)
     return before, (inside - before).astype(np.float32)
 

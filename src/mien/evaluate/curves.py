@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _POINTS = 200  # of a coverage curve
-_LEAST_COVERAGE = 50  # one in so many: the accuracy of fewer answers is noise
+_LEAST_COVERAGE = 50  # one in so many: the accuracy of fewer predictions is noise
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ClassCurves(NamedTuple):
 
 @dataclass(frozen=True)
 class CoverageCurve:
-    """Accuracy of the most confident answers by their share, with 95 % intervals: float64 [P] each, ci95 [P, 2]."""
+    """Accuracy of the most confident predictions by their share, with 95 % intervals: float64 [P] each, ci95 [P, 2]."""
 
     coverage: NDArray[np.float64]
     accuracy: NDArray[np.float64]
@@ -70,7 +70,7 @@ def precision_recall(probabilities: NDArray[np.floating], labels: NDArray[np.int
 
 
 def accuracy_by_coverage(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Accuracy of the 1, 2, ... N most confident answers, float64 [N]; equally confident ones count as their mean."""
+    """Accuracy of the 1, 2, ... N most confident predictions, float64 [N]; ties count as their mean."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     levels, ranks = np.unique(-confidence, return_inverse=True)
     shares = np.bincount(ranks, right, len(levels)) / np.bincount(ranks)
@@ -78,7 +78,7 @@ def accuracy_by_coverage(probabilities: NDArray[np.floating], labels: NDArray[np
 
 
 def selective_score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], coverage: float) -> SelectiveScore:
-    """The accuracy if only the most confident share `coverage` of the answers counts."""
+    """The accuracy if only the most confident share `coverage` of the predictions counts."""
     n = ceil(coverage * len(labels))
     accuracy = float(accuracy_by_coverage(probabilities, labels)[n - 1])
     least = float(np.sort(probabilities.max(1))[-n])
@@ -86,7 +86,7 @@ def selective_score(probabilities: NDArray[np.floating], labels: NDArray[np.int6
 
 
 def coverage_curve(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> CoverageCurve:
-    """Accuracy by coverage at some 200 points, from 2 % of the answers on; probabilities [N, K], labels [N]."""
+    """Accuracy by coverage at some 200 points, from 2 % of the predictions on; probabilities [N, K], labels [N]."""
     accuracy, n = accuracy_by_coverage(probabilities, labels), len(labels)
     counts = np.unique(np.linspace(max(n // _LEAST_COVERAGE, 1), n, _POINTS).astype(int))
     shown = accuracy[counts - 1]

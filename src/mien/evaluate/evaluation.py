@@ -71,14 +71,14 @@ class Evaluation:
     @cached_property
     def curves(self) -> dict[str, ClassCurves]:
         """Each class against the rest, at every threshold."""
-        answers, labels = self.probabilities, self.faces.labels
+        predictions, labels = self.probabilities, self.faces.labels
         return {
-            name: ClassCurves(precision_recall(answers, labels, k), roc(answers, labels, k))
+            name: ClassCurves(precision_recall(predictions, labels, k), roc(predictions, labels, k))
             for k, name in enumerate(self.faces.classes)
         }
 
     def confident_mistakes(self, most: int) -> NDArray[np.int64]:
-        """Indices of the wrong answers with the highest confidence, in that order; of copies of one face the first."""
+        """Indices of the wrong predictions with the highest confidence, in order; of copies of one face the first."""
         wrong = np.flatnonzero(~self.right)
         ranked = wrong[np.argsort(-self.confidence[wrong], kind="stable")]
         _, firsts = np.unique(copy_groups(self.faces.images[ranked]), return_index=True)
@@ -93,7 +93,7 @@ def evaluate(
     prior: Prior = "natural",
     trained_on: Dataset | None = None,
 ) -> Evaluation:
-    """Run `model` over `faces` and score its answers.
+    """Run `model` over `faces` and score its predictions.
 
     Where annotators voted on the faces, those without a majority are left out. Given the faces it was `trained_on`,
     copies of these are told apart. Raises ModelError where the model has other classes than the data.
@@ -125,8 +125,8 @@ def with_corruptions(
 
 def evaluation_record(evaluation: Evaluation, provenance: Provenance) -> EvaluationRecord:
     """All that is known of an evaluation of the model and data that `provenance` names."""
-    faces, answers = evaluation.faces, evaluation.probabilities
-    calibrated, calibrated_95 = error_if_calibrated(answers)
+    faces, predictions = evaluation.faces, evaluation.probabilities
+    calibrated, calibrated_95 = error_if_calibrated(predictions)
     return EvaluationRecord(
         **vars(evaluation.scores),
         **vars(provenance),
@@ -136,8 +136,8 @@ def evaluation_record(evaluation: Evaluation, provenance: Provenance) -> Evaluat
         ece_if_calibrated=calibrated,
         ece_if_calibrated_95=calibrated_95,
         areas={name: curves.areas for name, curves in evaluation.curves.items()},
-        at_80_coverage=selective_score(answers, faces.labels, _COVERAGE),
-        cross_entropy=None if faces.shares is None else cross_entropy(answers, faces.shares),
+        at_80_coverage=selective_score(predictions, faces.labels, _COVERAGE),
+        cross_entropy=None if faces.shares is None else cross_entropy(predictions, faces.shares),
         without_copies=scores_without_copies(evaluation),
         tta_flip=None if evaluation.flipped is None else score(evaluation.flipped, faces.labels, faces.classes),
         corruptions=evaluation.robustness.scores if evaluation.robustness else None,
@@ -160,11 +160,11 @@ def write_evaluation(evaluation: Evaluation, record: EvaluationRecord, folder: P
     `corruptions.csv` is written too, or else removed: it would belong to an earlier evaluation.
     """
     faces, classes = evaluation.faces, evaluation.faces.classes
-    labels, answers = evaluation.faces.labels, evaluation.predicted
+    labels, predictions = evaluation.faces.labels, evaluation.predicted
     rows = []
     for i, path in enumerate(faces.paths):
         shares = [f"{share:.6f}" for share in evaluation.probabilities[i]]
-        rows.append([path, classes[labels[i]], classes[answers[i]], shares[answers[i]], *shares])
+        rows.append([path, classes[labels[i]], classes[predictions[i]], shares[predictions[i]], *shares])
     atomic.write_text(folder / PREDICTIONS, csv_text(["path", "label", "predicted", "confidence", *classes], rows))
     confusion = ([name, *counts] for name, counts in zip(classes, evaluation.scores.confusion, strict=True))
     atomic.write_text(folder / CONFUSION, csv_text(["true \\ predicted", *classes], confusion))

@@ -49,8 +49,8 @@ def robustness(
     """
 
     def accuracy(kind: str, strength: int) -> float:
-        answers = predict_proba(model, corrupt(faces.images, kind, strength), device, prior).argmax(1)
-        return float((answers == faces.labels).mean())
+        predictions = predict_proba(model, corrupt(faces.images, kind, strength), device, prior).argmax(1)
+        return float((predictions == faces.labels).mean())
 
     shares = [accuracy(kind, strength) for kind, strength in wrap(list(product(KINDS, STRENGTHS)))]
     return Robustness(clean, np.array(shares).reshape(len(KINDS), len(STRENGTHS)))

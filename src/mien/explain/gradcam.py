@@ -33,19 +33,19 @@ def grad_cam(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]
 
 def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
     network = eval_copy(torch_network(model), torch.device("cpu"))
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
     layer = last_convolution(network)
-    handle = layer.register_forward_hook(lambda module, args, output: kept.append(output))
+    handle = layer.register_forward_hook(lambda module, args, output: outputs.append(output))
     try:
         faces = torch.from_numpy(model.preprocess.scale(images))
         with torch.enable_grad():
             logits = network(faces.requires_grad_())
             chosen = logits.gather(1, torch.from_numpy(targets)[:, None]).sum()
-            (gradient,) = torch.autograd.grad(chosen, kept[0])
+            (gradient,) = torch.autograd.grad(chosen, outputs[0])
     finally:
         handle.remove()
     weights = gradient.mean((2, 3), keepdim=True)
-    maps = (weights * kept[0].relu()).sum(1, keepdim=True).relu()
+    maps = (weights * outputs[0].relu()).sum(1, keepdim=True).relu()
     maps = interpolate(maps, size=images.shape[1:], mode="bilinear", align_corners=False)[:, 0]
     peak = maps.amax((1, 2), keepdim=True)
     return (maps / peak.where(peak > 0, 1)).detach().numpy()

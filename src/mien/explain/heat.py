@@ -53,7 +53,7 @@ def heat_maps(
 
 
 def groups(labels: NDArray[np.int64], answers: NDArray[np.int64], classes: int, pairs: int) -> list[Group]:
-    """The right answers of each class, and the `pairs` commonest confusions; those without faces are left out."""
+    """The right answers of each class, and the `pairs` most common confusions; those without faces are left out."""
     cells = labels * classes + answers
     counts = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
     confused = counts - np.diag(counts.diagonal())

@@ -96,7 +96,7 @@ def _layers(network: Network) -> list[tuple[str, Sequence[nn.Module]]]:
 
 
 def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
-    """Give each of the module's weights, running means and variances another one's place, array by array."""
+    """Give each of the module's weights, running means and variances the position of another one, array by array."""
     with torch.no_grad():
         for values in module.state_dict().values():
             flat = values.flatten()

@@ -19,7 +19,7 @@ from mien.records.figures import Method, sanity_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EXAMPLES = 6  # right and wrong answers shown, of each
+_EXAMPLES = 6  # right and wrong predictions shown, of each
 _CONFUSIONS = 5  # whose mean map is shown
 # Faces averaged in a group, and faces in the sanity check: occlusion asks for 82 predictions a face.
 _AVERAGED: dict[Method, int] = {"gradcam": 200, "occlusion": 20}
@@ -39,7 +39,7 @@ class GroupMap:
 
 @dataclass(frozen=True)
 class Study:
-    """Maps of single faces, right and wrong answers, and the mean maps of groups of faces.
+    """Maps of single faces, right and wrong predictions, and the mean maps of groups of faces.
 
     faces, maps: [N, S, S]; titles: what was predicted; right: bool [N].
     """
@@ -62,7 +62,7 @@ class SanityCheck:
 
 
 def study(model: Model, evaluation: Evaluation, method: MethodChoice = "auto", seed: int = 0) -> Study:
-    """Where the model looks: single answers, right and wrong, and the means of each class and the top confusions.
+    """Where the model looks: single predictions, right and wrong, and the means of each class and the top confusions.
 
     Raises ModelError where Grad-CAM is asked of a model without gradients.
     """

@@ -12,7 +12,7 @@ class Architecture:
     """A network apart from its weights and from the library that runs it.
 
     stages: widths of the 3x3 convolutions; each stage ends in a 2x2 max pool. dropout: before the last layer.
-    dense: units of a dense layer over the flattened maps; 0 for the mean over all places instead.
+    dense: units of a dense layer over the flattened maps; 0 for global average pooling instead.
     """
 
     stages: tuple[tuple[int, ...], ...]
@@ -26,9 +26,9 @@ class Architecture:
         return list(zip([1, *widths], widths, ends, strict=False))
 
     def features(self) -> int:
-        """Numbers a face that the convolutions leave: every place of every map, or each map's mean."""
-        places = (SIDE >> len(self.stages)) ** 2 if self.dense else 1
-        return self.stages[-1][-1] * places
+        """Numbers a face that the convolutions leave: every position of every map, or each map's mean."""
+        positions = (SIDE >> len(self.stages)) ** 2 if self.dense else 1
+        return self.stages[-1][-1] * positions
 
 
 ARCHITECTURES = {

@@ -2,7 +2,7 @@
 
 .safetensors    native: weights, and class names, preprocessing, temperature and provenance in the header
 .onnx           for prediction alone, without torch, in float32 or int8; the same header in its metadata
-.keras, .h5     the classic network as Keras writes and reads it
+.keras, .h5     as Keras writes and reads them: the classic network both ways, other plain stacks of layers to predict
 
 A bare name is a model that comes with Mien, unless a run folder of that name is at hand.
 
@@ -13,22 +13,22 @@ the file, and asks for no more memory than a network of Mien needs.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mien import atomic
 from mien.errors import ModelError, UsageError
-from mien.models.model import Model
+from mien.models.model import Model, check_class_names
 from mien.records.run import MODEL_FILE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MOST_BYTES = 64 << 20  # the classic network with Adam's state: 7.5 MB
+_MOST_BYTES = 64 << 20  # the classic network with Adam's state: 7.5 MB; a VGG of Keras' 10 million weights: 40 MB
 _DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 
 
@@ -48,36 +48,38 @@ _FORMATS = {
     ".onnx": Format("onnx", "an .onnx file written by Mien", "export it again with mien export"),
     ".keras": Format("keras_zip", "a Keras .keras file", _RESAVE),
     ".h5": Format("keras_h5", "a Keras .h5 file", _RESAVE),
+    ".hdf5": Format("keras_h5", "a Keras .hdf5 file", _RESAVE),
 }
 
 
-def read_model(path: str | Path, classes: tuple[str, ...] = ()) -> Model:
+def read_model(
+    path: str | Path, classes: Sequence[str] | None = None, network: Literal["classic"] | None = None
+) -> Model:
     """The model in a file, in a run folder, or that comes with Mien under that name.
 
-    classes: what its classes are called, in its order, where the file does not say, as Keras' own do not. Raises
-    UsageError or ModelError naming the remedy.
+    classes: their names in the order of the model's outputs, where the file does not name them itself (Keras' files).
+    network: "classic" for weights that were saved without their network. Raises UsageError or ModelError naming the
+    remedy.
+
+    >>> read_model("tiny").classes
+    ('angry', 'disgust', 'fear', 'happy', 'neutral', 'sad', 'surprise')
     """
+    if classes is not None:
+        check_class_names(classes)
     file = model_file(Path(path))
     module, kind, remedy = _format(file)
     reader = _module(module)
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise ModelError(f"larger than {_MOST_BYTES >> 20} MiB, which no model of Mien is")
-        read = reader.read(file)
-        return _with_classes(read, classes) if classes else read
+        model = reader.read(file, classes, network) if module.startswith("keras") else reader.read(file)
+        if classes is not None and model.classes != tuple(classes):
+            raise ModelError(f"names its classes itself, {', '.join(model.classes)}; leave out --classes")
+        return model
     except ModelError as error:
         raise ModelError(f"{file}: {_line(error)}") from None
     except _DAMAGED as error:
         raise ModelError(f"{file}: not {kind}, or a damaged one ({_line(error)}); {remedy}") from None
-
-
-def _with_classes(model: Model, classes: tuple[str, ...]) -> Model:
-    if "classes" not in model.notes:
-        raise ModelError(f"names its classes itself ({', '.join(model.classes)}); leave out --classes")
-    if len(set(classes)) != len(model.classes):
-        raise ModelError(f"tells {len(model.classes)} classes apart; give as many different names with --classes")
-    notes = {key: note for key, note in model.notes.items() if key != "classes"}
-    return replace(model, classes=classes, notes=notes)
 
 
 def write_model(model: Model, path: str | Path) -> None:
@@ -108,7 +110,7 @@ def model_name(path: Path) -> str:
 def check_writable(path: Path) -> None:
     """Raise UsageError unless a model file may be called `path`, and what writes it is installed."""
     if _format(path).module.startswith("keras") and find_spec("keras") is None:
-        raise UsageError(f"{path}: writing Keras files needs Keras: pip install 'mien[keras]'")
+        raise UsageError(f"{path}: writing Keras files needs Keras: pip install '.[keras]'")
 
 
 def check_int8_suffix(path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isclose
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from mien._version import __version__
-from mien.errors import ModelError
+from mien.errors import ModelError, UsageError
 from mien.models.architectures import ARCHITECTURES, SIDE
 from mien.preprocess import Preprocess
 
@@ -43,7 +43,7 @@ class Model:
 
     architecture: its name in `ARCHITECTURES`. notes: provenance in words (recipe, seed, data, version).
     temperature: what the logits are divided by before they become probabilities. prior: how frequent each class was
-    in training, which the answers take for granted; empty where nobody knows.
+    in training, which the probabilities assume; empty where that is unknown.
     """
 
     network: LogitsProtocol
@@ -73,8 +73,7 @@ def parse_header(text: str) -> dict[str, Any]:
     preprocess, classes = Preprocess(**fields["preprocess"]), fields["classes"]
     if fields["architecture"] not in ARCHITECTURES or preprocess.size != SIDE:
         raise ModelError(f"made by another version of Mien (network '{fields['architecture']}'); export it again")
-    names = [name for name in classes if isinstance(name, str) and name and name.isprintable()]
-    if not isinstance(classes, list) or not 2 <= len(classes) == len(set(names)) <= _MOST_CLASSES:
+    if not isinstance(classes, list) or not _are_names(classes):
         raise ModelError(f"its classes are not 2 to {_MOST_CLASSES} different names; export it again")
     temperature = float(fields.get("temperature", 1))
     if not _COLDEST <= temperature <= _WARMEST:
@@ -90,6 +89,17 @@ def parse_header(text: str) -> dict[str, Any]:
         "temperature": temperature,
         "prior": prior,
     }
+
+
+def check_class_names(classes: Sequence[str]) -> None:
+    """Raise UsageError unless these can be the names of a model's classes."""
+    if isinstance(classes, str) or not _are_names(classes):
+        raise UsageError(f"--classes {classes}: give 2 to {_MOST_CLASSES} different names, in the order of the outputs")
+
+
+def _are_names(classes: Sequence[object]) -> bool:
+    names = {name for name in classes if isinstance(name, str) and name and name.isprintable()}
+    return 2 <= len(classes) == len(names) <= _MOST_CLASSES
 
 
 def checksum(header: str, arrays: Iterable[NDArray[Any]]) -> str:
@@ -115,7 +125,7 @@ def predict_proba(
     (Menon et al. 2021, arXiv:2007.07314). Raises ModelError where the model does not know how frequent they were.
     """
     answers = logits(model, images, device)
-    return softmax(answers / model.temperature - _taken_for_granted(model, prior)).astype(np.float32)
+    return softmax(answers / model.temperature - _log_prior(model, prior)).astype(np.float32)
 
 
 def logits(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float64]:
@@ -129,12 +139,12 @@ def logits(model: Model, images: NDArray[np.uint8], device: str = "cpu") -> NDAr
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities [N, K] of logits [N, K]."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return exponentials / exponentials.sum(1, keepdims=True)
 
 
-def _taken_for_granted(model: Model, prior: Prior) -> NDArray[np.float64]:
-    """What the logits owe to the frequency of the classes alone, float64 [K] or [1]."""
+def _log_prior(model: Model, prior: Prior) -> NDArray[np.float64]:
+    """Log of the prior that the logits assume, 0 where it is to stay, float64 [K] or [1]."""
     if prior == "natural":
         return np.zeros(1)
     if not model.prior:

@@ -84,7 +84,7 @@ class Areas:
 
 @dataclass(frozen=True)
 class SelectiveScore:
-    """The `n` most confident answers: their accuracy, its 95 % interval, and the least confidence among them."""
+    """The `n` most confident predictions: their accuracy, its 95 % interval, and the least confidence among them."""
 
     n: int
     accuracy: float
@@ -121,7 +121,7 @@ class EvaluationRecord(Provenance, Scores, Record):
     """All that is known of an evaluation.
 
     ece_if_calibrated: the calibration error that a perfectly calibrated model would show on as many faces, with the
-    middle 95 % of it. at_80_coverage: the most confident 80 % of the answers. cross_entropy: against the shares of
+    middle 95 % of it. at_80_coverage: the most confident 80 % of the predictions. cross_entropy: against the shares of
     votes. Fields are None where they were not measured.
     """
 

@@ -35,6 +35,7 @@ from mien.report.tables import Table, percent, read_table
 from mien.report.training import TrainingPart, training_part
 
 _DRAWN = "drawn faces"  # how a run's note on its data begins where the training faces were drawn
+_NOTED = {"recipe": "recipe", "seed": "seed", "taught by": "teachers", "began with": "initial weights", "mien": "mien"}
 _CHOSE = {"val": "chose the epoch or the recipe", "train": "were trained on"}
 
 
@@ -186,7 +187,7 @@ def _model(run: RunRecord | None, evaluation: EvaluationRecord | None, run_folde
     if notes := _data_notes(run, evaluation):
         facts["trained on"] = notes[0]
     noted = run.given_models if run else evaluation.notes if evaluation else {}
-    return facts | {key: noted[key] for key in ("recipe", "seed", *GIVEN_MODELS, "mien") if key in noted}
+    return facts | {name: noted[key] for key, name in _NOTED.items() if key in noted}
 
 
 def _first(folder: Path) -> str:

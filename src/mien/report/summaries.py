@@ -57,7 +57,7 @@ def certainty(record: EvaluationRecord) -> dict[str, str]:
         "expected calibration error": f"{record.ece:.3f}; by chance alone a perfectly calibrated model would show "
         f"{record.ece_if_calibrated:.3f} ({low:.3f} to {high:.3f}) on as many faces",
         "accuracy at 80 % coverage": f"{_share(sure.accuracy, sure.accuracy_ci95)}, if only the {sure.n:,} most "
-        "confident answers count and the rest are rejected",
+        "confident predictions count and the rest are rejected",
     }
     if without := record.without_copies:
         same = "unchanged (there are none)"

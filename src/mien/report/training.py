@@ -103,7 +103,7 @@ def _plain(value: Any) -> str:
 
 def _training(run: RunRecord, history: Sequence[Epoch]) -> dict[str, str]:
     facts = {"seed": str(run.seed), "device": run.device}
-    if run.class_weights:
+    if run.class_weights and len(set(run.class_weights.values())) > 1:
         facts["class weights"] = ", ".join(f"{name} {weight:.3g}" for name, weight in run.class_weights.items())
     if history:
         best = kept_epoch(history, run.recipe.keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from json import dumps
 
@@ -37,11 +38,11 @@ class ProblemResponse(Response):
         content = dumps({"type": "about:blank", "title": title, "status": problem.status, "detail": problem.detail})
         headers = {**problem.headers, **({"Connection": "close"} if unread else {})}
         super().__init__(content + "\n", problem.status, headers)
-        self._unread = unread
+        self._discards = unread and problem.status != HTTPStatus.REQUEST_TIMEOUT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send; a client in the midst of sending reads nothing until it has done so, or is cut off."""
-        if not self._unread:
+        if not self._discards:
             return await super().__call__(scope, receive, send)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
@@ -51,8 +52,6 @@ class ProblemResponse(Response):
 
 async def discard(receive: Receive, seconds: float = 2) -> None:
     """Read and drop what is left of a body, for so long at most."""
-    import asyncio
-
     dropped = 0
     try:
         async with asyncio.timeout(seconds):

@@ -54,17 +54,17 @@ def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments and counts, named `<place of the weight>.<name>`."""
+    """The optimizer's moments and counts, named `<index of the weight>.<name>`."""
     state = optimizer.state_dict()["state"]
-    return {f"{place}.{name}": value for place, values in state.items() for name, value in values.items()}
+    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], settings: list[dict[str, Any]]) -> None:
     """Put back what `optimizer_tensors` and `state_dict()["param_groups"]` gave."""
     state: dict[int, dict[str, Tensor]] = defaultdict(dict)
     for key, value in tensors.items():
-        place, name = key.split(".")
-        state[int(place)][name] = value
+        index, name = key.split(".")
+        state[int(index)][name] = value
     optimizer.load_state_dict({"state": state, "param_groups": settings})
     for weight, values in optimizer.state.items():
         for name, value in values.items():

@@ -43,7 +43,7 @@ def read_hdf5(data: bytes) -> Contents:
     """The contents of an HDF5 file; raises ValueError where it cannot be read.
 
     Only arrays of floats count that lie in the file itself as one run: none that are compressed, virtual, or reached
-    by a link to another place or file.
+    by a link to elsewhere.
     """
     command = [sys.executable, "-P", __file__]  # -P: this file's neighbours are not what `import` means
     alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # its threads would count as memory

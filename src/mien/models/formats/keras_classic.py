@@ -1,9 +1,8 @@
-"""The classic network in Keras' words: written through Keras, read as plain arrays.
+"""Keras files: the classic network both ways, any other plain stack of layers for prediction.
 
-Reading deserialises no layer and runs no code from the file: it takes arrays of the classic network's shapes, and
-checks the description of the layers as plain JSON, for another order of the same layers would answer wrongly.
-A student's own `emotion_model.h5` names no classes; they are taken to be FER-2013's seven in alphabetical order.
-Keras' softmax knows no temperature: Mien's header holds it, and Mien applies it.
+Reading deserialises no layer and runs no code from the file: it takes plain arrays, and the description of the layers
+as plain JSON. A student's own `emotion_model.h5` names no classes; they are given, or taken to be FER-2013's seven in
+alphabetical order. Keras' softmax knows no temperature: Mien's header holds it, and Mien applies it.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -26,19 +26,23 @@ try:
     import torch
     from torch import Tensor, nn
 
+    from mien.models.formats.keras_stack import WAY_OUT, Layer, build_stack, is_inert
     from mien.models.networks import Network, build, convolutions, torch_network
 except ImportError as error:
-    raise UsageError(f"Keras files need torch, h5py and Keras ({error}): pip install 'mien[train,keras]'") from None
+    raise UsageError(f"Keras files need torch, h5py and Keras ({error}): pip install '.[train,keras]'") from None
 
-Layer = dict[str, np.ndarray]  # one layer's arrays by role, float32, in Keras' layout
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Arrays = dict[str, "NDArray[np.float32]"]  # one layer's, by role, in Keras' layout
 
 AGAIN = "save it again with model.save(...)"
-ONLY = "; only the classic network can be read from Keras files"
 _UNNAMED = "not in the file: taken to be the seven of FER-2013 in alphabetical order"
-_EPSILON = 1e-3  # of Keras' batch norm and of ours; what is stored as a variance may be smaller by it (see `assemble`)
+_GIVEN = "not in the file: as given"
+_EPSILON = 1e-3  # of Keras' batch norm and of ours; what is stored as a variance may be smaller by it (see `_filled`)
+_DEEPEST = 8  # models within models
 
 _LAYERS: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {  # what a Keras layer does, and under which settings
-    "InputLayer": ("", {}),
     "Conv2D": ("convolution", {"padding": ("same",), "strides": ([1, 1],), "dilation_rate": ([1, 1],)}),
     "BatchNormalization": ("batch norm", {"axis": (-1, 3, [-1], [3])}),
     "ReLU": ("relu", {"max_value": (None,), "negative_slope": (0, None), "threshold": (0, None)}),
@@ -46,36 +50,93 @@ _LAYERS: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {  # what a Keras l
     "Flatten": ("flatten", {}),
     "Dense": ("dense", {}),
     "Activation": ("", {}),
-    "Dropout": ("", {}),  # at rest when a network is used, wherever it stands
 }
 _CLASSIC = ["convolution", "batch norm", "relu", "pooling"] * 3 + ["flatten", "dense", "relu", "dense", "softmax"]
 
 
-def described(model: dict[str, Any]) -> list[dict[str, Any]]:
-    """Settings of the layers with weights, once Keras' description is known to be that of the classic network."""
+def layers_of(model: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Class and settings of each layer in the order the data flows; raises ModelError unless it is one plain chain.
+
+    Layers of a model within the model are given in its place, if they do nothing in use.
+    """
     layers = model["config"]["layers"]
     if model["class_name"] != "Sequential":
         _check_chain(model["class_name"], layers, model["config"]["output_layers"])
-    steps = [(step, layer["config"]["name"]) for layer in layers for step in _steps(layer)] + [("an end", "it")]
-    for (step, name), wanted in zip(steps, [*_CLASSIC, "an end"], strict=False):
-        if step != wanted:
-            raise ModelError(f"{name} brings {step} where the classic network has {wanted}{ONLY}")
-    return [layer["config"] for layer in layers if layer["class_name"] in ("Conv2D", "BatchNormalization", "Dense")]
+    for layer in layers:
+        kind, config = layer["class_name"], layer["config"]
+        if kind in ("Sequential", "Functional", "Model") and depth < _DEEPEST:
+            inner = [*layers_of(layer, depth + 1)]
+            if not all(is_inert(kind) for kind, _ in inner):
+                raise ModelError(f"'{config['name']}' is a model of its own within the model{WAY_OUT}")
+        yield kind, config
 
 
-def assemble(layers: list[dict[str, Any]], found: list[Layer], header: str | None) -> Model:
-    """The model of described layers and their arrays; `header` is what Mien wrote beside them, if it did."""
-    classes = found[-1]["bias"].shape[0]
-    fields = _student(classes) if header is None else parse_header(header)
-    if fields["architecture"] != "classic" or len(fields["classes"]) != classes:
-        told = f"network '{fields['architecture']}', {len(fields['classes'])} classes"
-        raise ModelError(f"its header ({told}) does not fit its weights ({classes} classes); export it again")
-    network = build("classic", classes)
-    names = [layer["name"] for layer in layers]
-    _fill(network, [_checked(*layer) for layer in zip(_to_keras(network), found, names, strict=True)])
+def by_role(arrays: Arrays, kind: str, config: Mapping[str, Any]) -> Arrays:
+    """A layer's arrays by role, where Keras 3 numbers them; any more than the roles keep their numbers.
+
+    >>> [*by_role({"0": np.zeros(1), "1": np.zeros(1)}, "BatchNormalization", {"scale": False, "center": False})]
+    ['moving_mean', 'moving_variance']
+    """
+    if kind == "BatchNormalization":
+        optional = [role for role, key in (("gamma", "scale"), ("beta", "center")) if config.get(key, True)]
+        roles = [*optional, "moving_mean", "moving_variance"]
+    else:
+        roles = ["alpha"] if kind == "PReLU" else ["kernel", "bias"]
+    names = {str(number): role for number, role in enumerate(roles)}
+    return {names.get(name, name): array for name, array in arrays.items()}
+
+
+def model_of(layers: Sequence[Layer], header: str | None, classes: Sequence[str] | None) -> Model:
+    """The model of these layers; `header` is what Mien wrote beside them, if it did, `classes` what the user says."""
+    layers = [layer for layer in layers if layer.kind not in ("Sequential", "Functional", "Model")]
+    stack = build_stack(layers)  # all that is there is known, and fits
+    count = stack.steps[-1].shape[0]
+    fitting = build("classic", count)
+    if not _is_classic(layers, _to_keras(fitting)):
+        if header is not None:
+            raise ModelError("its header is of another network than its layers; export it again")
+        return Model(stack, "keras", **_named(count, classes))
+    return _filled(fitting, [layer for layer in layers if layer.arrays], header, classes)
+
+
+def classic_weights(groups: Mapping[str, Arrays], classes: Sequence[str] | None) -> Model:
+    """The classic network of weights saved without it, by the names of their layers; shapes tell which is which."""
+    heads = [arrays["kernel"].shape[1] for arrays in groups.values() if [*arrays] and _is_head(arrays)]
+    if len(heads) != 1:
+        raise ModelError(f"holds no weights of the classic network{WAY_OUT}")
+    network = build("classic", heads[0])
+    layers = []
+    for wanted in _to_keras(network):
+        shapes = {role: array.shape for role, array in wanted.items()}
+        found = [name for name, arrays in groups.items() if {r: a.shape for r, a in arrays.items()} == shapes]
+        if len(found) != 1:
+            raise ModelError(f"holds {len(found)} layers with {shapes}, where the classic network has one{WAY_OUT}")
+        layers.append(Layer("", {"name": found[0]}, groups[found[0]]))
+    return _filled(network, layers, None, classes)
+
+
+def _is_head(arrays: Arrays) -> bool:
+    kernel = arrays.get("kernel")
+    return kernel is not None and kernel.ndim == 2 and kernel.shape[0] == 128
+
+
+def _filled(network: Network, layers: Sequence[Layer], header: str | None, classes: Sequence[str] | None) -> Model:
+    """The classic network with these layers' arrays."""
+    count = network.head.out_features
+    fields = _named(count, classes) if header is None else parse_header(header)
+    if fields.setdefault("architecture", "classic") != "classic" or len(fields["classes"]) != count:
+        stated = f"network '{fields['architecture']}', {len(fields['classes'])} classes"
+        raise ModelError(f"its header ({stated}) does not fit its weights ({count} classes); export it again")
+    for views, layer in zip(_views(network), layers, strict=True):
+        for role, view in views.items():
+            array = layer.arrays[role]
+            check_numbers(array, f"{layer.config['name']}/{role}")
+            if role == "moving_variance" and array.min() < -_EPSILON:
+                raise ModelError(f"'{layer.config['name']}' has a variance below zero; train it again")
+            view.copy_(torch.from_numpy(array).reshape(view.shape))
     for (_, norm), layer in zip(convolutions(network), layers[1:6:2], strict=True):
         # only variance + epsilon counts, so another epsilon goes into the variance and every model file can hold it
-        cast("Tensor", norm.running_var).add_(float(layer.get("epsilon", norm.eps)) - norm.eps)
+        cast("Tensor", norm.running_var).add_(float(layer.config.get("epsilon", norm.eps)) - norm.eps)
     return Model(network.eval(), **fields)
 
 
@@ -88,43 +149,31 @@ def twin(model: Model, path: Path) -> Any:
     return _in_keras(torch_network(model))
 
 
-def _student(classes: int) -> dict[str, Any]:
+def _named(count: int, classes: Sequence[str] | None) -> dict[str, Any]:
     """What a file of plain Keras must mean: it names no classes."""
-    if classes != len(EMOTIONS):
-        raise ModelError(f"does not name its {classes} classes; export it from Mien, whose files name them")
-    return {"architecture": "classic", "classes": EMOTIONS, "notes": {"classes": _UNNAMED}}
+    if classes:
+        if len(classes) != count:
+            raise ModelError(f"answers with {count} classes, but --classes names {len(classes)}")
+        return {"classes": tuple(classes), "notes": {"classes": _GIVEN}}
+    if count != len(EMOTIONS):
+        raise ModelError(f"does not name its {count} classes; name them in its order: --classes a,b,c")
+    return {"classes": EMOTIONS, "notes": {"classes": _UNNAMED}}
 
 
-def _checked(expected: Layer, found: Layer, name: str) -> Layer:
-    """A layer's arrays, once roles, shapes and numbers are known to be such as the classic network has."""
-    wanted, stored = ({role: array.shape for role, array in layer.items()} for layer in (expected, found))
-    if not found:
-        raise ModelError(f"'{name}' is missing, a link to elsewhere, or not stored as Keras stores weights; {AGAIN}")
-    if wanted != stored:
-        raise ModelError(f"'{name}' has {stored} where the classic network has {wanted}{ONLY}")
-    for role, array in found.items():
-        check_numbers(array, f"{name}/{role}")
-        if role == "moving_variance" and array.min() < -_EPSILON:
-            raise ModelError(f"'{name}' has a variance below zero; train it again")
-    return found
+def _is_classic(layers: Sequence[Layer], expected: list[Arrays]) -> bool:
+    """Whether these layers, of arrays that are not checked for numbers, are the classic network."""
+    words = [word for layer in layers if not is_inert(layer.kind) for word in _words(layer)]
+    shapes = [{role: array.shape for role, array in layer.arrays.items()} for layer in layers if layer.arrays]
+    return words == _CLASSIC and shapes == [{role: a.shape for role, a in arrays.items()} for arrays in expected]
 
 
-def _steps(layer: dict[str, Any]) -> list[str]:
-    """What a layer does to a face in use, in the words of `_CLASSIC`: one or two steps, or none."""
-    kind, config = layer["class_name"], layer["config"]
-    if kind not in _LAYERS:
-        raise ModelError(f"'{config['name']}' is a layer {kind}, which the classic network has not{ONLY}")
-    step, settings = _LAYERS[kind]
-    if not 0 < config.get("epsilon", 1e-3) <= 1:
-        raise ModelError(f"'{config['name']}' has epsilon {config['epsilon']}; train it again")
-    shape = config.get("batch_shape") or config.get("batch_input_shape") or [None, 48, 48, 1]
-    if shape[1:] != [48, 48, 1]:
-        raise ModelError(f"takes images {shape[1:]}, not [48, 48, 1]{ONLY}")
-    for setting, allowed in {**settings, "data_format": ("channels_last",)}.items():
-        if config.get(setting, allowed[0]) not in allowed:
-            raise ModelError(f"'{config['name']}' has {setting} {config[setting]}, not {allowed[0]}{ONLY}")
-    activation = config.get("activation", "linear")
-    return [word for word in (step, str(activation)) if word not in ("", "linear")]
+def _words(layer: Layer) -> list[str]:
+    """What a layer does to a face in use, in the words of `_CLASSIC`: one or two, or none."""
+    word, settings = _LAYERS.get(layer.kind, ("another", {}))
+    if any(layer.config.get(setting, allowed[0]) not in allowed for setting, allowed in settings.items()):
+        return ["another"]
+    activation = layer.config.get("activation", "linear")
+    return [word for word in (word, str(activation)) if word not in ("", "linear")]
 
 
 def _check_chain(kind: str, layers: list[dict[str, Any]], outputs: Any) -> None:
@@ -132,8 +181,10 @@ def _check_chain(kind: str, layers: list[dict[str, Any]], outputs: Any) -> None:
     feeds = [json.dumps(feed, ensure_ascii=False) for feed in (*(layer["inbound_nodes"] for layer in layers), outputs)]
     sources = [re.findall(r'\["([^"]*)", \d+, \d+', feed) for feed in feeds]  # written [name, number, number, ...]
     chained = sources == [[], *([layer["name"]] for layer in layers)]
-    if kind not in ("Functional", "Model") or not chained or '"training": true' in "".join(feeds):
-        raise ModelError(f"its layers are not one plain chain{ONLY}")
+    # augmentation is marked so unasked; of any other layer it means that it answers as in training
+    trains = [feed for feed, layer in zip(feeds, layers, strict=False) if not layer["class_name"].startswith("Random")]
+    if kind not in ("Functional", "Model") or not chained or '"training": true' in "".join(trains):
+        raise ModelError(f"its layers are not one plain chain{WAY_OUT}")
 
 
 def _views(network: Network) -> list[dict[str, Tensor]]:
@@ -150,18 +201,11 @@ def _views(network: Network) -> list[dict[str, Tensor]]:
     return [{role: tensor.detach() for role, tensor in layer.items()} for layer in layers]
 
 
-def _to_keras(network: Network) -> list[Layer]:
+def _to_keras(network: Network) -> list[Arrays]:
     """The network's arrays as Keras stores them, in the order the data flows."""
     layers = [{role: view.cpu().float().numpy() for role, view in layer.items()} for layer in _views(network)]
     layers[-2]["kernel"] = layers[-2]["kernel"].reshape(-1, network.head.in_features)
     return layers
-
-
-def _fill(network: Network, layers: list[Layer]) -> None:
-    """Put arrays such as `_to_keras` gives into the network."""
-    for views, arrays in zip(_views(network), layers, strict=True):
-        for role, view in views.items():
-            view.copy_(torch.from_numpy(arrays[role]).reshape(view.shape))
 
 
 def _in_keras(network: Network) -> Any:
@@ -171,7 +215,7 @@ def _in_keras(network: Network) -> Any:
     try:
         import keras
     except ImportError as error:
-        raise UsageError(f"writing Keras files needs Keras ({error}): pip install 'mien[keras]'") from None
+        raise UsageError(f"writing Keras files needs Keras ({error}): pip install '.[keras]'") from None
     layers, decay = keras.layers, keras.regularizers.L2(1e-4)
     twin = keras.Sequential([layers.Input((48, 48, 1))])
     for convolution, norm in convolutions(network):

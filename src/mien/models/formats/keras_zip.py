@@ -1,4 +1,4 @@
-"""The classic network as Keras' `.keras`: a zip of JSON and HDF5. Mien's header lies beside them as `mien.json`.
+"""Keras' `.keras`: a zip of JSON and HDF5. Mien's header of the classic network lies beside them as `mien.json`.
 
 Members are read by name and never unpacked, and only as Keras stores them, uncompressed: so none is larger than the
 file, and each is guarded from damage by its checksum in the zip.
@@ -7,41 +7,42 @@ file, and each is guarded from damage by its checksum in the zip.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import mien.models.formats.keras_classic as classic
 from mien.errors import ModelError
 from mien.models.formats.hdf5 import read_hdf5
-from mien.models.formats.keras_classic import AGAIN, Layer
+from mien.models.formats.keras_classic import AGAIN
+from mien.models.formats.keras_stack import Layer
 from mien.models.model import Model
 
 _DESCRIPTION, _WEIGHTS, _HEADER = "config.json", "model.weights.h5", "mien.json"
-_CONVOLUTION = ("kernel", "bias")
-_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-_ROLES = {  # of the arrays 0, 1 ... of each layer, in the order the data flows; Keras counts layers of a kind
-    "conv2d": _CONVOLUTION,
-    "batch_normalization": _NORM,
-    "conv2d_1": _CONVOLUTION,
-    "batch_normalization_1": _NORM,
-    "conv2d_2": _CONVOLUTION,
-    "batch_normalization_2": _NORM,
-    "dense": _CONVOLUTION,
-    "dense_1": _CONVOLUTION,
-}
 
 
-def read(path: Path) -> Model:
-    """The classic network in a `.keras` file; raises ModelError unless it is one, whole and without tricks."""
+def read(path: Path, classes: Sequence[str] | None = None, network: str | None = None) -> Model:
+    """The model in a `.keras` file; raises ModelError unless it is a plain stack of layers, whole, without tricks.
+
+    classes: their names in order, where the file has none. network: of no use, as the file describes it.
+    """
     try:
         with ZipFile(path) as archive:
-            layers = classic.described(json.loads(_member(archive, _DESCRIPTION).decode()))
+            described = [*classic.layers_of(json.loads(_member(archive, _DESCRIPTION).decode()))]
             weights = _member(archive, _WEIGHTS)
             header = _member(archive, _HEADER).decode() if _HEADER in archive.namelist() else None
     except (BadZipFile, NotImplementedError) as error:
         raise ValueError(str(error)) from None
     contents = read_hdf5(weights)
-    return classic.assemble(layers, [_by_role(contents.below(f"layers/{name}/vars"), name) for name in _ROLES], header)
+    layers, counts = [], Counter[str]()
+    for kind, config in described:  # arrays lie under the layer's class, counted: conv2d, conv2d_1 ...
+        name = _snake_case(kind)
+        number, counts[name] = counts[name], counts[name] + 1
+        arrays = contents.below(f"layers/{name}{f'_{number}' if number else ''}/vars")
+        layers.append(Layer(kind, config, classic.by_role(arrays, kind, config)))
+    return classic.model_of(layers, header, classes)
 
 
 def write(model: Model, path: Path) -> None:
@@ -61,7 +62,7 @@ def _member(archive: ZipFile, name: str) -> bytes:
     return archive.read(name)
 
 
-def _by_role(arrays: Layer, layer: str) -> Layer:
-    """A layer's arrays by role, instead of by number; any more than the roles keep their numbers."""
-    roles = dict(enumerate(_ROLES[layer]))
-    return {roles.get(int(number), number): array for number, array in arrays.items()}
+def _snake_case(kind: str) -> str:
+    """A class' name as Keras writes it in the file: `batch_normalization` of `BatchNormalization`."""
+    words = re.sub(r"\W+", "", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", words)).lower()

@@ -65,8 +65,8 @@ def slots(fields: Mapping[str, Any], precision: str) -> list[Slot]:
 
 def encode(header: str, precision: str, arrays: Sequence[NDArray[Any]]) -> bytes:
     """The file: ONNX' ModelProto. Source of the fields' numbers: github.com/onnx/onnx, onnx/onnx.proto."""
-    told = {} if precision == "float32" else {"precision": precision}
-    metadata = {"mien": header, **told, "sha256": checksum(header, arrays)}
+    stated = {} if precision == "float32" else {"precision": precision}
+    metadata = {"mien": header, **stated, "sha256": checksum(header, arrays)}
     return message(
         (1, _IR_VERSION),
         (2, "mien"),
@@ -179,8 +179,8 @@ def _constants(fields: Mapping[str, Any], precision: str) -> dict[str, tuple[str
 def _node(operator: str, attributes: Mapping[str, Sequence[int] | int], inputs: Sequence[str], output: str) -> bytes:
     """NodeProto."""
     named = [(1, name) for name in inputs]
-    told = [(5, _attribute(name, value)) for name, value in attributes.items()]
-    return message(*named, (2, output), (3, f"make_{output}"), (4, operator), *told)
+    settings = [(5, _attribute(name, value)) for name, value in attributes.items()]
+    return message(*named, (2, output), (3, f"make_{output}"), (4, operator), *settings)
 
 
 def _attribute(name: str, value: Sequence[int] | int) -> bytes:

@@ -18,7 +18,7 @@ try:
 
     from mien.models.networks import Network, build, torch_network
 except ImportError as error:
-    raise UsageError(f".safetensors models need torch and safetensors ({error}): pip install 'mien[train]'") from None
+    raise UsageError(f".safetensors models need torch and safetensors ({error}): pip install '.[train]'") from None
 
 _KEY, _CHECKSUM = "mien", "sha256"  # one key: safetensors writes several in any order
 _AGAIN = "train or export it again"

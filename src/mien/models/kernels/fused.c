@@ -1,8 +1,8 @@
 /* Batch norm, 2x2 max pool and ReLU as one operation, forward and backward; the same with the 3x3 convolution of gray
  * faces before it. `kernels.py` says what and why.
  *
- * Tensors lie channels-last: [batch, height, width, channels]. `window` is 2, or 1 for no pooling: then a pooled place is a
- * place. `chosen` tells, for each pooled number, which of the window's places was the largest, or SHUT where ReLU gave 0.
+ * Tensors lie channels-last: [batch, height, width, channels]. `window` is 2, or 1 for no pooling: then a pooled position is a
+ * position. `chosen` tells, for each pooled number, which of the window's positions was the largest, or SHUT where ReLU gave 0.
  * Sums are taken in a fixed order, so that the same threads give the same bits.
  */
 #include <omp.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define SHUT 4
-#define RUN 64 /* places that are summed in single precision before double takes over */
+#define RUN 64 /* positions that are summed in single precision before double takes over */
 
 #ifdef BFLOAT16
 typedef uint16_t number;
@@ -34,13 +34,13 @@ typedef struct {
     int height, width, channels, window; /* of the operation's input */
 } Shape;
 
-/* Where the input of pooled place `column` of pooled row `row` (counted over the whole batch) begins. */
-static inline long place(const Shape *s, long row, int column) {
+/* Where the input of pooled position `column` of pooled row `row` (counted over the whole batch) begins. */
+static inline long position(const Shape *s, long row, int column) {
     int rows = s->height / s->window;
     return ((row / rows * s->height + row % rows * s->window) * s->width + column * s->window) * s->channels;
 }
 
-/* Where the window's k-th place lies, from its first. */
+/* Where the window's k-th position lies, from its first. */
 static inline long beside(const Shape *s, int k) { return (k / 2 * (long)s->width + k % 2) * s->channels; }
 
 /* Whether a number is larger; NaN beats everything, so that it stays in sight. */
@@ -53,9 +53,9 @@ static void collect(const double *partial, int threads, int channels, double *su
         for (int c = 0; c < 2 * channels; c++) sums[c] += partial[(long)t * 2 * channels + c];
 }
 
-/* Sum and sum of squares of each channel over all places: double [2][channels]. */
+/* Sum and sum of squares of each channel over all positions: double [2][channels]. */
 void moments(const number *x, Shape s, double *sums) {
-    long places = s.batch * s.height * s.width;
+    long positions = s.batch * s.height * s.width;
     int channels = s.channels, threads = omp_get_max_threads();
     double *partial = calloc((long)threads * 2 * channels, sizeof *partial);
     #pragma omp parallel num_threads(threads)
@@ -63,8 +63,8 @@ void moments(const number *x, Shape s, double *sums) {
         double *mine = partial + (long)omp_get_thread_num() * 2 * channels;
         float sum[channels], square[channels];
         #pragma omp for schedule(static)
-        for (long first = 0; first < places; first += RUN) {
-            long end = first + RUN < places ? first + RUN : places;
+        for (long first = 0; first < positions; first += RUN) {
+            long end = first + RUN < positions ? first + RUN : positions;
             memset(sum, 0, sizeof sum);
             memset(square, 0, sizeof square);
             for (long at = first; at < end; at++) {
@@ -106,7 +106,7 @@ void forward(const number *x, Shape s, const float *scale, const float *shift, n
     #pragma omp parallel for schedule(static)
     for (long row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++) {
-            const number *in = x + place(&s, row, column);
+            const number *in = x + position(&s, row, column);
             long out = (row * columns + column) * s.channels;
             if (s.window == 2)
                 forward_place(in, &s, 2, scale, shift, y + out, chosen + out);
@@ -121,14 +121,14 @@ static inline void sums_place(const number *restrict x, const Shape *s, int wind
     for (int c = 0; c < s->channels; c++) {
         float value = load(x[c]);
         for (int k = 1; k < window * window; k++) value = chosen[c] == k ? load(x[beside(s, k) + c]) : value;
-        float slope = chosen[c] == SHUT ? 0 : load(dy[c]);
-        sum[c] += slope;
-        product[c] += slope * value;
+        float gradient = chosen[c] == SHUT ? 0 : load(dy[c]);
+        sum[c] += gradient;
+        product[c] += gradient * value;
     }
 }
 
-/* Sums of dy and of dy x over the places that were chosen: double [2][channels]. */
-void slopes(const number *x, const number *dy, const uint8_t *chosen, Shape s, double *sums) {
+/* Sums of dy and of dy x over the positions that were chosen: double [2][channels]. */
+void gradients(const number *x, const number *dy, const uint8_t *chosen, Shape s, double *sums) {
     long rows = s.batch * (s.height / s.window);
     int channels = s.channels, columns = s.width / s.window, threads = omp_get_max_threads();
     double *partial = calloc((long)threads * 2 * channels, sizeof *partial);
@@ -141,7 +141,7 @@ void slopes(const number *x, const number *dy, const uint8_t *chosen, Shape s, d
             memset(sum, 0, sizeof sum);
             memset(product, 0, sizeof product);
             for (int column = 0; column < columns; column++) {
-                const number *in = x + place(&s, row, column);
+                const number *in = x + position(&s, row, column);
                 long out = (row * columns + column) * channels;
                 if (s.window == 2)
                     sums_place(in, &s, 2, dy + out, chosen + out, sum, product);
@@ -155,18 +155,18 @@ void slopes(const number *x, const number *dy, const uint8_t *chosen, Shape s, d
     free(partial);
 }
 
-static inline void backward_place(const number *restrict x, int channels, int k, const number *restrict dy,
+static inline void backward_position(const number *restrict x, int channels, int k, const number *restrict dy,
                                   const uint8_t *restrict chosen, const float *restrict scale,
-                                  const float *restrict slope, const float *restrict offset, number *restrict dx) {
+                                  const float *restrict along, const float *restrict offset, number *restrict dx) {
     #pragma omp simd
     for (int c = 0; c < channels; c++) {
         float own = chosen[c] == k ? scale[c] * load(dy[c]) : 0;
-        dx[c] = store(own + slope[c] * load(x[c]) + offset[c]);
+        dx[c] = store(own + along[c] * load(x[c]) + offset[c]);
     }
 }
 
-/* dx = scale dy where chosen, and slope x + offset everywhere. */
-void backward(const number *x, const number *dy, const uint8_t *chosen, Shape s, const float *scale, const float *slope,
+/* dx = scale dy where chosen, and along x + offset everywhere. */
+void backward(const number *x, const number *dy, const uint8_t *chosen, Shape s, const float *scale, const float *along,
               const float *offset, number *dx) {
     long rows = s.batch * (s.height / s.window);
     int columns = s.width / s.window;
@@ -174,8 +174,8 @@ void backward(const number *x, const number *dy, const uint8_t *chosen, Shape s,
     for (long row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
             for (int k = 0; k < s.window * s.window; k++) {
-                long in = place(&s, row, column) + beside(&s, k), out = (row * columns + column) * s.channels;
-                backward_place(x + in, s.channels, k, dy + out, chosen + out, scale, slope, offset, dx + in);
+                long in = position(&s, row, column) + beside(&s, k), out = (row * columns + column) * s.channels;
+                backward_position(x + in, s.channels, k, dy + out, chosen + out, scale, along, offset, dx + in);
             }
 }
 
@@ -224,7 +224,7 @@ void patch_products(const float *faces, Shape s, double *products) {
     free(partial);
 }
 
-/* The 4x4 numbers of a face that a pooled place sees; its k-th window begins at [k / 2][k % 2]. */
+/* The 4x4 numbers of a face that a pooled position sees; its k-th window begins at [k / 2][k % 2]. */
 static inline void surroundings(const float *faces, const Shape *s, long row, int column, float seen[4][4]) {
     long wide = s->width + 2, rows = s->height / 2;
     const float *from = faces + (row / rows * (s->height + 2) + row % rows * 2) * wide + column * 2;
@@ -264,7 +264,7 @@ void first_forward(const float *faces, Shape s, const float *weights, const floa
 }
 
 /* Sums of dy times the chosen patch, the last of a patch's numbers being 1: double [TAPS + 1][channels]. */
-void first_slopes(const float *faces, Shape s, const number *dy, const uint8_t *chosen, double *sums) {
+void first_gradients(const float *faces, Shape s, const number *dy, const uint8_t *chosen, double *sums) {
     long rows = s.batch * (s.height / 2);
     int columns = s.width / 2, channels = s.channels, threads = omp_get_max_threads(), all = (TAPS + 1) * channels;
     double *partial = calloc((long)threads * all, sizeof *partial);
@@ -286,11 +286,11 @@ void first_slopes(const float *faces, Shape s, const number *dy, const uint8_t *
                 }
                 #pragma omp simd
                 for (int c = 0; c < channels; c++) {
-                    float slope[4];
-                    for (int k = 0; k < 4; k++) slope[k] = which[c] == k ? given[c] : 0;
+                    float gradient[4];
+                    for (int k = 0; k < 4; k++) gradient[k] = which[c] == k ? given[c] : 0;
                     for (int tap = 0; tap < TAPS; tap++) {
                         float added = 0;
-                        for (int k = 0; k < 4; k++) added += slope[k] * seen[k / 2 + tap / 3][k % 2 + tap % 3];
+                        for (int k = 0; k < 4; k++) added += gradient[k] * seen[k / 2 + tap / 3][k % 2 + tap % 3];
                         sum[tap * channels + c] += added;
                     }
                     sum[TAPS * channels + c] += given[c];

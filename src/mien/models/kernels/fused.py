@@ -3,10 +3,10 @@
 Between two convolutions there is no arithmetic to speak of, only memory to go through, and PyTorch goes through it
 seven times forwards and back. One look at the largest of each window is enough: batch norm is a line `a x + b` in each
 channel, so the largest of `a x` can be found first, and norm and ReLU then meet a quarter of the numbers. Backwards,
-only the chosen places carry a slope, and the rest of batch norm's gradient is again a line in x. It is the same
+only the chosen positions carry a gradient, and the rest of batch norm's gradient is again a line in x. It is the same
 function, computed in another order (exact but for rounding).
 
-Matrix units (AMX) multiply tiles of 32 numbers along a row, and a row of a late map has 6. For the slopes of such a
+Matrix units (AMX) multiply tiles of 32 numbers along a row, and a row of a late map has 6. For the gradients of such a
 convolution's weights, four faces are laid side by side with a column of zeros between them, which changes nothing but
 the length of the row.
 
@@ -80,15 +80,15 @@ def norm_pool_relu(x: Tensor, norm: nn.BatchNorm2d, window: int) -> Tensor:
 
     x: float32 or bfloat16 [B, C, H, W] on the CPU. window: 2, or 1 for no pooling; it divides H and W.
     Gives [B, C, H / window, W / window] of the same type. Going backwards, x is overwritten by its gradient, which
-    saves fresh memory; so x must be used by nothing else, and one can go backwards only once. At rest there is no
-    gradient.
+    saves fresh memory; so x must be used by nothing else, and one can go backwards only once. In eval mode there is
+    no gradient.
     """
     x = x.contiguous(memory_format=torch.channels_last)
     if not norm.training:
         return _pooled(x, *_line(norm), window)[0]
     mean, variance = _statistics(x, window)
-    places = x.numel() // x.shape[1]
-    _move(norm, mean, variance, places)
+    positions = x.numel() // x.shape[1]
+    _move(norm, mean, variance, positions)
     return _NormPoolRelu.apply(x, norm.weight, norm.bias, mean, (variance + norm.eps).rsqrt(), window)
 
 
@@ -134,15 +134,15 @@ class _NarrowConvolution(torch.autograd.Function):
         return conv2d(x, low, bias.bfloat16(), padding=1)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, ...]:
-        (dy,) = slopes
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        (dy,) = gradients
         x, kernels = ctx.saved_tensors
-        d_x, _, _ = _slopes_of_convolution(dy, x, kernels, (True, False, False))
-        _, d_kernels, _ = _slopes_of_convolution(_abreast(dy), _abreast(x), kernels, (False, True, False))
+        d_x, _, _ = _convolution_gradients(dy, x, kernels, (True, False, False))
+        _, d_kernels, _ = _convolution_gradients(_abreast(dy), _abreast(x), kernels, (False, True, False))
         return d_x, d_kernels.float(), torch.zeros(len(kernels))
 
 
-def _slopes_of_convolution(dy: Tensor, x: Tensor, kernels: Tensor, wanted: tuple[bool, bool, bool]) -> Any:
+def _convolution_gradients(dy: Tensor, x: Tensor, kernels: Tensor, wanted: tuple[bool, bool, bool]) -> Any:
     """Slopes of the input, the kernels and the bias of a 3x3 convolution, as far as they are wanted."""
     one = [1, 1]
     return torch.ops.aten.convolution_backward(dy, x, kernels, [len(kernels)], one, one, one, False, [0, 0], 1, wanted)
@@ -179,12 +179,12 @@ class _FirstBlock(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        (dy,) = slopes
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (dy,) = gradients
         kernels, faces, products, chosen, mean, over_deviation, scale = ctx.saved_tensors
         dy = dy.to(ctx.number).contiguous(memory_format=torch.channels_last)
         sums = torch.empty(_TAPS + 1, len(kernels), dtype=torch.float64)
-        _call("first_slopes", faces, ctx.shape, dy, chosen, sums, number=ctx.number)
+        _call("first_gradients", faces, ctx.shape, dy, chosen, sums, number=ctx.number)
         flat = kernels.flatten(1).double()
         chosen_patches, d_bias = sums[:-1].T, sums[-1]
         d_weight = ((chosen_patches * flat).sum(1) - mean * d_bias) * over_deviation
@@ -207,13 +207,13 @@ class _NormPoolRelu(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        (dy,) = slopes
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (dy,) = gradients
         x, chosen, mean, over_deviation, scale = ctx.saved_tensors
         shape = _shape(x, ctx.window)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         sums = torch.empty(2, x.shape[1], dtype=torch.float64)
-        _call("slopes", x, dy, chosen, shape, sums)
+        _call("gradients", x, dy, chosen, shape, sums)
         d_bias, d_weight = sums[0], (sums[1] - mean * sums[0]) * over_deviation
         along, offset = _spread(scale, mean, over_deviation, d_weight, d_bias, x.numel() / x.shape[1])
         _call("backward", x, dy, chosen, shape, scale, along.float(), offset.float(), x)
@@ -221,7 +221,7 @@ class _NormPoolRelu(torch.autograd.Function):
 
 
 def _pooled(x: Tensor, scale: Tensor, shift: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """relu(max_pool(scale x + shift)), and which of each window's places was the largest."""
+    """relu(max_pool(scale x + shift)), and which of each window's positions was the largest."""
     shape = _shape(x, window)
     y, chosen = _empty(shape, x.dtype)
     _call("forward", x, shape, scale.float(), shift.float(), y, chosen)
@@ -245,25 +245,25 @@ def _empty(shape: _Shape, number: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def _line(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Batch norm at rest as scale * x + shift, float64 [C] each."""
+    """Batch norm in eval mode as scale * x + shift, float64 [C] each."""
     mean, variance, _ = norm.buffers()
     scale = norm.weight.detach().double() * (variance.double() + norm.eps).rsqrt()
     return scale, norm.bias.detach().double() - scale * mean
 
 
 def _spread(
-    scale: Tensor, mean: Tensor, over_deviation: Tensor, d_weight: Tensor, d_bias: Tensor, places: float | Tensor
+    scale: Tensor, mean: Tensor, over_deviation: Tensor, d_weight: Tensor, d_bias: Tensor, positions: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """What mean and deviation add to the gradient of each of batch norm's numbers x: along * x + offset."""
-    along = -scale * d_weight * over_deviation / places
-    return along, -scale * d_bias / places - along * mean
+    along = -scale * d_weight * over_deviation / positions
+    return along, -scale * d_bias / positions - along * mean
 
 
-def _move(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, places: int) -> None:
+def _move(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, positions: int) -> None:
     """Move the running statistics towards those of a batch."""
     running_mean, running_var, batches = norm.buffers()
     running_mean.lerp_(mean.float(), norm.momentum or 0)
-    running_var.lerp_((variance * places / max(places - 1, 1)).float(), norm.momentum or 0)
+    running_var.lerp_((variance * positions / max(positions - 1, 1)).float(), norm.momentum or 0)
     batches += 1
 
 

@@ -79,7 +79,7 @@ def class_scores(scores: Scores) -> Figure:
     axes.set(xlim=(-0.03, 1.03), ylim=(len(present) + 0.5, -0.5))
     axes.tick_params(axis="y", length=0, labelsize=TEXT)
     shapes = [Line2D([], [], color=MUTED, marker=shape, linestyle="", label=key) for key, shape in _MARKERS.items()]
-    figure.legend(handles=shapes, loc="outside upper center", ncols=3, fontsize=TEXT, frameon=False)
+    figure.legend(handles=shapes, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
     return figure
 
 

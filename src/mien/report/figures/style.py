@@ -122,9 +122,9 @@ def cells(figure: Figure, count: int, columns: int) -> Iterator[Axes]:
 def save(figure: Figure, path: Path, head: str = "") -> None:
     """Write `figure` as PNG at 150 dpi, whole or not at all; `head`, a line above it, says what it is of."""
     if head:
-        text = fill(head.replace("$", r"\$"), int(figure.get_figwidth() * _LETTERS))
+        text = fill(head.replace("$", r"\$"), int((figure.get_figwidth() - 0.3) * (_LETTERS - 1)))
         width, height = figure.get_size_inches()
         figure.set_size_inches(width, height + _HEAD_LINE * (text.count("\n") + 1))
-        figure.suptitle(text, x=0.012, ha="left", fontsize=TEXT, color=MUTED)
+        figure.suptitle(text, x=0.012, ha="left", fontsize=SMALL, color=MUTED)
     figure.draw_without_rendering()  # the layout of square pictures settles in the second pass; one would cut titles
     atomic.write_with(path, lambda temporary: figure.savefig(temporary, dpi=DPI))

@@ -5,7 +5,8 @@ import { drawBoxes, facePanel } from "./faces.js";
 import { Timeline } from "./timeline.js";
 import { Tracker } from "./track.js";
 
-const LONGEST = 640; // pixels of a frame's side
+const SIDES = [640, 512, 416, 320]; // pixels, a frame's longer side: smaller where answers are slow
+const ENOUGH = 10; // answers a second
 const MINUTE = 60;
 const TICKS = [-60, -45, -30, -15, 0].map((time) => [time, time ? `${-time} s ago` : "now"]);
 const REASONS = {
@@ -24,7 +25,8 @@ export function cameraView(app) {
   const panel = facePanel(byId("camera-face"), "The face in the picture shows here, as soon as there is one.");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let stream, size, abort, spoken;
-  const answered = [];
+  let side = 0; // index into SIDES
+  let answered = [];
   timeline.draw([-MINUTE, 0], TICKS);
 
   async function start() {
@@ -48,6 +50,7 @@ export function cameraView(app) {
     byId("camera-stop").disabled = false;
     byId("camera-stop").focus();
     timeline.clear();
+    answered = [];
     abort = new AbortController();
     list();
     animate(performance.now(), abort.signal);
@@ -108,34 +111,42 @@ export function cameraView(app) {
   }
 
   function grab() {
-    const scale = Math.min(1, LONGEST / Math.max(view.videoWidth, view.videoHeight));
-    size = [view.videoWidth * scale, view.videoHeight * scale].map(Math.round);
-    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-    stage.style.setProperty("--ratio", size[0] / size[1]);
-    canvas.getContext("2d").drawImage(view, 0, 0, ...size);
+    size = [view.videoWidth, view.videoHeight];
+    const scale = Math.min(1, SIDES[side] / Math.max(...size));
+    const [width, height] = size.map((length) => Math.round(scale * length));
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    stage.style.setProperty("--ratio", width / height);
+    canvas.getContext("2d").drawImage(view, 0, 0, width, height);
     return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
   }
 
   function take(prediction, time) {
-    const [main] = tracker.follow(prediction.faces, time, app.options().min_confidence);
+    const scale = size[0] / canvas.width;
+    const faces = prediction.faces.map((face) => ({ ...face, box: face.box.map((value) => scale * value) }));
+    const [main] = tracker.follow(faces, time, app.options().min_confidence);
     panel(main);
     const now = performance.now();
     timeline.add(time / 1000, main ?? null);
     timeline.forget(now / 1000 - MINUTE - 1);
+    speak(main, now);
     answered.push(now);
-    while (now - answered[0] > 2000) answered.shift();
+    if (answered.length > 30) answered.shift();
     const rate = answered.length > 1 ? (1000 * (answered.length - 1)) / (now - answered[0]) : 0;
+    if (answered.length > ENOUGH && rate < ENOUGH && side < SIDES.length - 1) {
+      side++;
+      answered = [now];
+    }
+    if (!rate) return;
     byId("camera-rate").textContent = `${rate.toFixed(0)} answers a second`;
     byId("camera-rate").dataset.rate = rate.toFixed(2);
-    speak(main, now);
   }
 
   /** Screen readers hear of a change, at most every five seconds. */
   function speak(face, now) {
+    if (spoken && now - spoken.now < 5000) return;
     const words = face ? face.emotion : "no face";
-    if (spoken && (spoken.words === words || now - spoken.now < 5000)) return;
+    if (spoken?.words !== words) announce(face ? `${words} ${percent(face.confidence)}` : words);
     spoken = { words, now };
-    announce(face ? `${face.emotion} ${percent(face.confidence)}` : words);
     byId("camera-time").setAttribute("aria-label", timeline.words());
   }
 

@@ -2,6 +2,8 @@
 
 import { el, percent } from "./dom.js";
 
+const POOR = 0.5; // quality, where the server tells it
+
 let colours = new Map();
 
 /** Take the colours of a model's classes, which the server has from the same palette as every figure. */
@@ -24,6 +26,12 @@ function ink(colour) {
 /** What a face's label says. */
 export const labelOf = (face) => `${face.emotion}${face.uncertain ? "?" : ""} ${percent(face.confidence)}`;
 
+/** What is to be doubted about a face, in words; empty where nothing is. */
+export function doubtOf(face) {
+  if (face.quality < POOR) return "hard to see";
+  return face.uncertain ? "unsure" : "";
+}
+
 /** Boxes over a picture of `size` [width, height]; one element a face, used again from call to call. */
 export function drawBoxes(layer, faces, [width, height], mirrored = false) {
   while (layer.children.length > faces.length) layer.lastChild.remove();
@@ -36,7 +44,7 @@ export function drawBoxes(layer, faces, [width, height], mirrored = false) {
     const colour = colourOf(face.emotion);
     box.style.setProperty("--colour", colour);
     box.style.setProperty("--on", ink(colour));
-    box.classList.toggle("unsure", Boolean(face.uncertain));
+    box.classList.toggle("unsure", Boolean(doubtOf(face)));
     box.classList.toggle("low", y / height < 0.09);
     box.classList.toggle("right", left / width > 0.72);
     box.classList.toggle("small", w / width < 0.1);
@@ -73,7 +81,8 @@ export function facePanel(element, empty) {
   element.replaceChildren(none);
   return (face) => {
     if (!face) return element.firstChild === none || element.replaceChildren(none);
-    const mark = face.uncertain ? [el("span", { class: "mark" }, "unsure")] : [];
+    const doubt = doubtOf(face);
+    const mark = doubt ? [el("span", { class: "mark" }, doubt)] : [];
     answer.replaceChildren(face.emotion, el("small", {}, percent(face.confidence)), ...mark);
     update(face);
     if (element.firstChild !== answer) element.replaceChildren(answer, list);

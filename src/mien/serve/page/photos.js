@@ -1,7 +1,7 @@
 // Photos: dropped, pasted or chosen; each becomes a card.
 
 import { alertLine, announce, byId, count, el, percent, save, showIntro } from "./dom.js";
-import { bars, drawBoxes, thumbnail } from "./faces.js";
+import { bars, doubtOf, drawBoxes, thumbnail } from "./faces.js";
 import { csvText } from "./tables.js";
 
 const AT_ONCE = 2;
@@ -138,7 +138,7 @@ class Card {
     const items = faces.map((face, i) => this.item(face, i, faces.length));
     const none = words ? [el("p", { class: error ? "alert" : "quiet" }, words)] : [];
     this.side.replaceChildren(el("h2", {}, this.file.name), ...none, ...items);
-    const said = faces.map((face) => `${face.emotion} ${percent(face.confidence)}${face.uncertain ? ", unsure" : ""}`);
+    const said = faces.map((face) => `${face.emotion} ${percent(face.confidence)}${doubtOf(face) && `, ${doubtOf(face)}`}`);
     announce(`${this.file.name}: ${words || `${count(faces.length, "face")}: ${said.join("; ")}`}`);
   }
 
@@ -148,7 +148,8 @@ class Card {
     update(face);
     const thumb = this.image.hidden ? el("span", { class: "thumb" }) : thumbnail(this.image, face);
     const answer = el("span", { class: "answer" }, face.emotion, el("small", {}, percent(face.confidence)));
-    const mark = face.uncertain ? [el("br"), el("span", { class: "mark" }, "unsure")] : [];
+    const doubt = doubtOf(face);
+    const mark = doubt ? [el("br"), el("span", { class: "mark" }, doubt)] : [];
     const why = el("div", { "aria-live": "polite" });
     const ask = el("button", { type: "button", class: "button", click: () => this.explain(i, why, ask) }, "Why?");
     ask.setAttribute("aria-label", `Why ${face.emotion}?`);

@@ -3,21 +3,25 @@
 const cell = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
 const row = (values) => `${values.map(cell).join(",")}\n`;
 
-/** A line a face; `columns` [[name, of(prediction)]] come after the source. */
-export function csvText(predictions, classes, columns = []) {
-  const names = ["source", ...columns.map(([name]) => name), "x", "y", "width", "height", "emotion", "confidence", "uncertain"];
-  const rows = predictions.flatMap((prediction) =>
-    prediction.faces.map((face) => [
-      prediction.source,
-      ...columns.map(([, of]) => of(prediction)),
-      ...face.box,
-      face.emotion,
-      face.confidence.toFixed(4),
-      Boolean(face.uncertain),
-      ...Object.values(face.probabilities).map((share) => share.toFixed(4)),
-    ]),
-  );
-  return [[...names, ...classes], ...rows].map(row).join("");
+const COLUMNS = ["source", "frame", "time", "track", "x", "y", "width", "height", "emotion", "confidence", "uncertain"];
+
+/** A row a face, and one for each picture or frame without a face, its end saying what could not be read. */
+export function csvText(predictions, classes) {
+  const rows = predictions.flatMap(({ source, frame, time, faces, error }) => {
+    const start = [source, frame ?? "", time?.toFixed(3) ?? ""];
+    if (!faces.length) return [[...start, ...Array(COLUMNS.length - start.length + classes.length).fill(""), error ?? ""]];
+    return faces.map(({ box, emotion, confidence, uncertain, probabilities }) => [
+      ...start,
+      "",
+      ...box,
+      emotion,
+      confidence.toFixed(4),
+      Boolean(uncertain),
+      ...Object.values(probabilities).map((share) => share.toFixed(4)),
+      "",
+    ]);
+  });
+  return [[...COLUMNS, ...classes, "error"], ...rows].map(row).join("");
 }
 
 /** A prediction's line with the number and time of its frame. */

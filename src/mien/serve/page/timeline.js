@@ -107,6 +107,6 @@ export class Timeline {
     for (const { face } of seen) times.set(face.emotion, (times.get(face.emotion) ?? 0) + 1);
     const shares = [...times].sort((a, b) => b[1] - a[1]).slice(0, 3);
     const told = shares.map(([name, n]) => `${name} ${percent(n / seen.length)}`).join(", ");
-    return `From ${clock(seen[0].time)} to ${clock(seen.at(-1).time)} the largest face showed: ${told} of the time.`;
+    return `For ${clock(seen.at(-1).time - seen[0].time)} minutes the largest face showed: ${told} of the time.`;
   }
 }

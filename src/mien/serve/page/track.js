@@ -1,7 +1,7 @@
 // Faces from answer to answer: who is who, answers steadied in time, and boxes that move between answers.
 
 const ALIKE = 0.25; // least overlap of boxes grown to twice their side
-const PATIENCE = 600; // ms that a face may go unseen and still be the same, more where answers are slow
+const PATIENCE = 1000; // ms that a face may go unseen and still be the same, more where answers are slow
 const AHEAD = 300; // ms that a box moves on by itself
 
 export class Tracker {

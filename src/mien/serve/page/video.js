@@ -126,7 +126,7 @@ export function videoView(app) {
   byId("video-json").addEventListener("click", () => save("mien.jsonl", looks.map(({ line }) => line).join(""), "application/x-ndjson"));
   byId("video-csv").addEventListener("click", () => {
     const predictions = looks.map(({ line }) => JSON.parse(line));
-    save("mien.csv", csvText(predictions, app.classes().map(({ name }) => name), [["frame", ({ frame }) => frame], ["time", ({ time }) => time.toFixed(3)]]), "text/csv");
+    save("mien.csv", csvText(predictions, app.classes().map(({ name }) => name)), "text/csv");
   });
 
   return {
