@@ -28,18 +28,19 @@ DEPTHS = (100, 300, 1000, 3000)
 def main() -> None:
     options = flags().parse_args()
     start = time.perf_counter()
-    seen = audit(open_source(options.data))
+    findings = audit(open_source(options.data))
     audited = time.perf_counter()
     say(f"audited in {audited - start:.1f} s")
     probabilities = cross_probabilities(
-        seen, options.seed, on_forecast=lambda seconds: say(f"suspects take about {seconds / 60:.0f} min")
+        findings, options.seed, on_forecast=lambda seconds: say(f"suspects take about {seconds / 60:.0f} min")
     )
-    indices = np.array([suspect.index for suspect in find_suspects(seen.faces.labels, probabilities)])
+    indices = np.array([suspect.index for suspect in find_suspects(findings.faces.labels, probabilities)])
     minutes = (time.perf_counter() - audited) / 60
-    contradicted = contradictions(seen, options.votes)
-    training = np.flatnonzero(seen.parts == "train")
-    right = (probabilities.argmax(1) == seen.faces.labels)[training].mean()
-    print(f"Audit {audited - start:.1f} s; suspects {minutes:.1f} min: {len(indices):,} of {len(seen.names):,} labels.")
+    contradicted = contradictions(findings, options.votes)
+    training = np.flatnonzero(findings.parts == "train")
+    right = (probabilities.argmax(1) == findings.faces.labels)[training].mean()
+    names = f"{len(indices):,} of {len(findings.names):,} labels"
+    print(f"Audit {audited - start:.1f} s; suspects {minutes:.1f} min: {names}.")
     print(f"{FOLDS} folds of {RECIPE.epochs} epochs ('{RECIPE.network}'), right on {right:.1%} of training faces.\n")
     print("| training faces with a FER+ label | contradicted | 95 % interval |\n| --- | ---: | ---: |")
     print(row("all", contradicted[training]))
@@ -57,13 +58,13 @@ def flags() -> argparse.ArgumentParser:
     return parser
 
 
-def contradictions(seen: Audit, votes: Path) -> np.ndarray:
+def contradictions(findings: Audit, votes: Path) -> np.ndarray:
     """For each image 1 where its FER+ label is another than the given one, 0 where not, nan where there is none."""
-    known = read_votes(votes, seen.faces.classes)
-    indices = np.array([known.find(path) for path in seen.faces.paths])
+    known = read_votes(votes, findings.faces.classes)
+    indices = np.array([known.find(path) for path in findings.faces.paths])
     shares = np.where(indices[:, None] >= 0, known.shares[indices], 0)
     first, second = np.sort(shares, axis=1)[:, :-3:-1].T
-    return np.where(first > second, shares.argmax(1) != seen.faces.labels, np.nan)
+    return np.where(first > second, shares.argmax(1) != findings.faces.labels, np.nan)
 
 
 def row(name: str, contradicted: np.ndarray) -> str:

@@ -32,7 +32,7 @@ from mien.errors import DataError, MienError, UsageError
 from mien.records.audit import AuditRecord
 from mien.records.recipe import Recipe
 from mien.records.record import plain
-from mien.report.audit_page import write_audit_page
+from mien.report.page import write_audit_page
 from mien.train.trainer import Listener, Progress
 
 Picture = NDArray[np.uint8]

@@ -256,7 +256,7 @@ def test_export_writes_every_format(drawn: Path, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("export m.safetensors m.pt", "unknown model format '.pt'; use .safetensors, .onnx, .keras or .h5"),
+        ("export m.safetensors m.pt", "unknown model format '.pt'; use .safetensors, .onnx, .keras, .h5 or .hdf5"),
         ("export nowhere.h5 m.onnx", "nowhere.h5: no such model file"),
         ("evaluate --model m.onnx --data drawn --device cuda", "an .onnx model runs on the CPU"),
         ("evaluate --model m.safetensors --data drawn --device gpu", "device 'gpu' cannot be used here"),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.data.facts import preparation_facts
 from mien.data.manifest import read_manifest
-from mien.data.prepare import Plan, SplitOptions, counts, leaked, plan, write
+from mien.data.prepare import Plan, SplitOptions, plan, write
 from mien.data.sources import open_data, open_source
 from mien.errors import DataError, UsageError
 
@@ -118,21 +119,20 @@ def test_what_is_no_manifest_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_copies_never_fall_into_two_parts(drawn: Path) -> None:
-    rows = plan(open_source(drawn), SplitOptions()).rows
+    planned = plan(open_source(drawn), SplitOptions())
+    rows = planned.rows
     assert any("copy" in row.flags for row in rows)
     parts: dict[int, set[str]] = {}
     for row in rows:
         parts.setdefault(row.group, set()).add(row.part)
     assert all(len(where) == 1 for where in parts.values())
-    assert leaked(rows, "test") == leaked(rows, "val") == 0
+    assert preparation_facts(planned).copies.also_in_train == {"val": 0, "test": 0}
 
 
 def test_leaks_can_be_allowed_for_comparison(drawn: Path) -> None:
-    found = [
-        leaked(plan(open_source(drawn), SplitOptions((0.4, 0.3, 0.3), seed, allow_leaks=True)).rows, "test")
-        for seed in range(6)
-    ]
-    assert sum(found) > 0
+    options = [SplitOptions((0.4, 0.3, 0.3), seed, allow_leaks=True) for seed in range(6)]
+    facts = [preparation_facts(plan(open_source(drawn), option)) for option in options]
+    assert sum(one.copies.also_in_train["test"] for one in facts) > 0
 
 
 def test_conflicting_labels_and_blanks_are_flagged(drawn: Path) -> None:
@@ -196,8 +196,10 @@ def test_official_keeps_the_parts_and_needs_some(tmp_path: Path, make_image, dra
     ]  # fmt: skip
     for seed, name in enumerate(names):
         make_image(tmp_path / "in" / name, seed)
-    rows = plan(open_source(tmp_path / "in"), SplitOptions(official=True)).rows
-    assert counts(rows) == {("train", "fear"): 1, ("train", "sad"): 1, ("val", "fear"): 1, ("test", "sad"): 1}
+    facts = preparation_facts(plan(open_source(tmp_path / "in"), SplitOptions(official=True)))
+    assert facts.counts == {
+        "train": {"fear": 1, "sad": 1}, "val": {"fear": 1, "sad": 0}, "test": {"fear": 0, "sad": 1},
+    }  # fmt: skip
     with pytest.raises(UsageError, match="no division of its own"):
         plan(open_source(drawn), SplitOptions(official=True))
 

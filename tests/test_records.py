@@ -251,7 +251,7 @@ def test_a_missing_record_names_the_command(tmp_path: Path) -> None:
         EvaluationRecord.read(tmp_path)
 
 
-REPORTING = "import mien.report, mien.report.page, mien.report.card, mien.report.terminal, mien.report.audit_page, sys"
+REPORTING = "import mien.report, mien.report.page, mien.report.card, mien.report.terminal, sys"
 
 
 def test_reports_load_neither_torch_nor_scikit_learn() -> None:

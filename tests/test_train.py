@@ -312,7 +312,7 @@ def test_adjusted_answers_owe_less_to_the_frequency(adjust: float, odds: float) 
     recipe = replace(SHORT, epochs=40, schedule="onecycle", adjust=adjust, keep="last")
     faces = few_and_many()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "_same_for_all", lambda probabilities: False)  # so it should be here
+        patch.setattr(trainer._Run, "_collapsed", lambda run: False)  # so it should be here
         model = train(recipe, faces, faces, 0, "cpu").model
     rare, common = predict_proba(model, faces.images[:1])[0]
     assert common / rare == pytest.approx(odds, rel=0.15)

@@ -7,13 +7,11 @@ crash, finds the old file or the new one. A killed process may leave its tempora
 from __future__ import annotations
 
 import errno
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 _TEMPORARY = ".tmp"
 
@@ -64,21 +62,13 @@ def check(path: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` in `path`'s place."""
-
-    def write(temporary: Path) -> None:
+    with replacing(path) as temporary:
         temporary.write_bytes(data)
-
-    write_with(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
     """Put `text`, as UTF-8, in `path`'s place; names of files that are not UTF-8 stay as they are."""
     write_bytes(path, text.encode(errors="surrogateescape"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Put `value`, as indented JSON, in `path`'s place."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def remove_leftovers(folder: Path, name: str = "*.*") -> None:

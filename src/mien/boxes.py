@@ -81,9 +81,9 @@ def distinct(boxes: ArrayLike, scores: ArrayLike, most: float) -> list[int]:
     """
     corners = np.asarray(boxes, float).reshape(-1, 4)
     left = np.argsort(-np.asarray(scores, float), kind="stable")
-    kept: list[int] = []
+    chosen: list[int] = []
     while len(left):
         best, left = left[0], left[1:]
-        kept.append(int(best))
+        chosen.append(int(best))
         left = left[overlap(corners[best], corners[left]) <= most]
-    return kept
+    return chosen

@@ -5,9 +5,9 @@ _PALETTE = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#808080", "#0072B2", "#
 _SHADES = (0.0, -0.4, 0.45, -0.65)  # towards black (-1) or white (1), one a round of the palette
 
 
-def class_colour(place: int) -> str:
-    """The colour of the class at `place` in a model's classes, as `#rrggbb`."""
-    rounds, base = divmod(place, len(_PALETTE))
+def class_colour(index: int) -> str:
+    """The colour of the class at `index` of a model's classes, as `#rrggbb`."""
+    rounds, base = divmod(index, len(_PALETTE))
     shade = _SHADES[rounds % len(_SHADES)]
     end = 255 if shade > 0 else 0
     parts = bytes.fromhex(_PALETTE[base][1:])

@@ -79,9 +79,6 @@ class Audit:
     def _trained(self) -> NDArray[np.bool_]:
         return self.parts == "train"
 
-    def _parts_of(self, index: int) -> set[str]:
-        return set(self.parts[self.groups == self.groups[index]].tolist())
-
 
 def audit(source: Source) -> Audit:
     """Look at every image of `source`; raises DataError if any cannot be read."""

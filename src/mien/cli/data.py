@@ -123,7 +123,7 @@ def audit(
     from mien.data.sources import open_source
     from mien.folders import free_folder
     from mien.records.record import plain
-    from mien.report.audit_page import write_audit_page
+    from mien.report.page import write_audit_page
     from mien.report.terminal import audit_text
 
     folder = out or free_folder(RUNS / "audit")
@@ -131,18 +131,18 @@ def audit(
     check_seed(seed)
     source = open_source(data)
     say(f"looking at {len(source.entries):,} images of {data}")
-    seen = look(source)
-    found = _suspects(seen, seed, device) if suspects else None
-    record = audit_record(seen, found, data=str(data), command=command, folder=folder)
+    findings = look(source)
+    found = _suspects(findings, seed, device) if suspects else None
+    record = audit_record(findings, found, data=str(data), command=command, folder=folder)
     page = write_audit_page(record, folder)
     record.write(folder)
-    files = page, folder / record.FILE, *write_tables(seen, found or (), folder)
+    files = page, folder / record.FILE, *write_tables(findings, found or (), folder)
     print(as_json(plain(record.facts)) if json else audit_text(record.facts, str(data)))
     for file in files:
         say(str(file))
 
 
-def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
+def _suspects(findings: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
     """Faces with suspect labels, with progress over all folds."""
     from tqdm import tqdm
 
@@ -159,7 +159,7 @@ def _suspects(seen: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
         bar.clear()
         say(f"{FOLDS} networks take about {max(1, round(seconds / 60))} min on this machine")
 
-    labels, probabilities = seen.faces.labels, cross_probabilities(seen, seed, device, on_step, on_forecast)
+    labels, probabilities = findings.faces.labels, cross_probabilities(findings, seed, device, on_step, on_forecast)
     bar.close()
     say(f"the folds' networks name {check_known(labels, probabilities):.1%} of the faces as they are labelled")
     return find_suspects(labels, probabilities)

@@ -72,15 +72,6 @@ class Contents:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Face:
-    """One row: class name, Usage (`""` without such a column), and uint8 [2304]."""
-
-    label: str
-    usage: str
-    pixels: NDArray[np.uint8]
-
-
 class _BadRowError(Exception):
     """What is wrong with a row."""
 
@@ -97,14 +88,14 @@ def read_table(stream: io.BufferedReader, where: str) -> Contents:
 
     Raises DataError for what is wrong with the whole; what is wrong with single rows goes into `problems`.
     """
-    text = io.TextIOWrapper(stream, encoding_of(stream.peek(2)), "replace", newline="\n")
-    lines = _lines(text)
-    head = next(lines, "")
-    delimiter = delimiter_of(head)
-    columns = _columns(_cells(head, delimiter), where)
     file, pixels = Path(where).name, bytearray()
     entries, problems = [], []
-    with warnings.catch_warnings():
+    encoding = encoding_of(stream.peek(2))
+    with io.TextIOWrapper(stream, encoding, "replace", newline="\n") as text, warnings.catch_warnings():
+        lines = _lines(text)
+        head = next(lines, "")
+        delimiter = delimiter_of(head)
+        columns = _columns(_cells(head, delimiter), where)
         warnings.simplefilter("error", DeprecationWarning)  # NumPy before 2.3 warns where later ones raise
         for row, line in enumerate(lines, 1):
             if row > MOST_FILES:
@@ -112,13 +103,13 @@ def read_table(stream: io.BufferedReader, where: str) -> Contents:
             if line.isspace():
                 continue
             try:
-                face = _face(_cells(line, delimiter), columns)
+                label, usage, face = _face(_cells(line, delimiter), columns)
             except _BadRowError as error:
                 problems.append(f"row {row}: {error}")
             else:
-                pixels += face.pixels.tobytes()
-                part = OFFICIAL_PARTS.get(face.usage, "")
-                entries.append(Entry(f"{file} row {row}", face.label, part, f"{face.usage or 'row'}_{row}.png"))
+                pixels += face.tobytes()
+                part = OFFICIAL_PARTS.get(usage, "")
+                entries.append(Entry(f"{file} row {row}", label, part, f"{usage or 'row'}_{row}.png"))
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
     table = Table(images, {entry.name: i for i, entry in enumerate(entries)})
     return Contents(table, tuple(entries), OFFICIAL if "usage" in columns else "", tuple(problems))
@@ -153,7 +144,8 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line.rstrip("\r\n").replace("\r", " ")], delimiter=delimiter), [])
 
 
-def _face(cells: Sequence[str], columns: Sequence[str]) -> _Face:
+def _face(cells: Sequence[str], columns: Sequence[str]) -> tuple[str, str, NDArray[np.uint8]]:
+    """Class name, Usage (`""` without such a column), and uint8 [2304], of a row."""
     if len(cells) > len(columns):
         raise _BadRowError(f"{len(cells)} columns, expected {len(columns)}")
     values = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
@@ -164,7 +156,7 @@ def _face(cells: Sequence[str], columns: Sequence[str]) -> _Face:
     usage = values.get("usage", "").strip()
     if "usage" in values and usage not in OFFICIAL_PARTS:
         raise _BadRowError(f"Usage {usage[:20]!r}, expected {', '.join(OFFICIAL_PARTS)}")
-    return _Face(LABELS[int(label)], usage, pixels)
+    return LABELS[int(label)], usage, pixels
 
 
 def _pixels(text: str) -> NDArray[np.uint8]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from mien.data.copies import blank, conflicting, copy_groups, group_sizes
 from mien.data.dataset import PARTS, Dataset, numbered
 from mien.data.drop import without
 from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
-from mien.data.sources import FRACTIONS, Source, divide, draw_parts, load, load_readable, reader
+from mien.data.sources import FRACTIONS, Source, divide, draw_parts, load, load_readable
 from mien.data.votes import read_votes
 from mien.errors import DataError, UsageError
 
@@ -76,7 +75,7 @@ def plan(source: Source, how: SplitOptions) -> Plan:
     parts, origin = _parts(source, data, groups, how)
     paths = numbered(f"{part}/{path}" for part, path in zip(parts, data.paths, strict=True))
     flags = _flags(data, groups)
-    with reader(source) as read:
+    with source.store.reader() as read:
         digests = [hashlib.sha256(read(entry.name)).hexdigest() for entry in source.entries]
     votes = _votes(data, how.votes)
     rows = tuple(
@@ -99,17 +98,6 @@ def write(planned: Plan, source: Source, out: Path, *, overwrite: bool = False, 
         return _write(planned, source, out, overwrite, wrap)
     except OSError as error:
         raise UsageError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from None
-
-
-def counts(rows: Sequence[Row]) -> Counter[tuple[str, str]]:
-    """Number of images by (part, label)."""
-    return Counter((row.part, row.label) for row in rows)
-
-
-def leaked(rows: Sequence[Row], part: str) -> int:
-    """Number of images in `part` that are also in training."""
-    trained = {row.group for row in rows if row.part == "train"}
-    return sum(row.group in trained for row in rows if row.part == part)
 
 
 def _parts(source: Source, data: Dataset, groups: NDArray[np.int64], how: SplitOptions) -> tuple[list[str], str]:
@@ -205,7 +193,7 @@ def _complete(rows: Sequence[Row], source: Source, out: Path, overwrite: bool, w
 
 
 def _copy(rows: Sequence[Row], source: Source, out: Path, wrap: Wrap) -> bool:
-    with reader(source) as read:
+    with source.store.reader() as read:
         for row in wrap(rows):
             target = out / row.path
             target.parent.mkdir(parents=True, exist_ok=True)

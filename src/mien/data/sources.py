@@ -12,7 +12,6 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.data.classes import name_classes, renaming
-from mien.data.containers import Container, Folder, Reader, Store, os_errors
+from mien.data.containers import Container, Folder, Store, os_errors
 from mien.data.copies import copy_groups, shared_with
 from mien.data.dataset import PARTS, Dataset, Split, numbered
 from mien.data.fer2013_csv import Table, find_table, read_table
@@ -77,11 +76,6 @@ def open_source(path: str | Path, classes: Mapping[str, str] | None = None) -> S
         if not path.exists():
             raise UsageError(f"{path}: no such file or folder; give an archive, table, or folder of <class>/<image>")
         return _listed(path, classes or {})
-
-
-def reader(source: Source) -> AbstractContextManager[Reader]:
-    """A function from an entry's name to the image's bytes, open for the length of the `with` block."""
-    return source.store.reader()
 
 
 def load(source: Source, preprocess: Preprocess | None = None) -> Dataset:

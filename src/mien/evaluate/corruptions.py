@@ -168,11 +168,6 @@ def _mean(many: Iterable[Faces]) -> Faces:
     return np.stack(list(many)).mean(0)
 
 
-def _first(faces: Faces) -> NDArray[np.int64]:
-    """The number of each face, [N, 1, 1]."""
-    return np.arange(len(faces))[:, None, None]
-
-
 def _grid(faces: Faces) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row [S, 1] and column [1, S] of every pixel."""
     side = faces.shape[1]
@@ -218,7 +213,7 @@ def _sampled(faces: Faces, rows: NDArray[Any], columns: NDArray[Any]) -> Faces:
     """Gray levels between the pixels, bilinear, at positions that broadcast to [N, S, S]; borders are reflected."""
     last = faces.shape[1] - 1
     (top, down), (left, right) = _between(rows, last), _between(columns, last)
-    first = _first(faces)
+    first = np.arange(len(faces))[:, None, None]
     upper = faces[first, top, left] * (1 - right) + faces[first, top, left + 1] * right
     lower = faces[first, top + 1, left] * (1 - right) + faces[first, top + 1, left + 1] * right
     return upper * (1 - down) + lower * down

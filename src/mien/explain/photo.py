@@ -22,7 +22,7 @@ _BARS = 300  # pixels for the bars and their names
 _MOST_PROBABLE = 4  # classes named beside a face
 _TEXT, _LETTERS = 16, 14  # pixels of a line, letters of a name
 _INK, _MUTED = "#222222", "#666666"
-_STRENGTH = 0.75  # how far the hottest place hides the face
+_STRENGTH = 0.75  # how far the hottest spot hides the face
 _HEAT = np.array(  # red, green and blue of nine colours of matplotlib's inferno, evenly spaced
     [
         [0, 33, 87, 138, 188, 228, 249, 249, 252],

@@ -70,11 +70,12 @@ def study(model: Model, evaluation: Evaluation, method: MethodChoice = "auto", s
     faces, answers, rng = evaluation.faces, evaluation.predicted, np.random.default_rng(seed)
     drawn = [rng.permutation(np.flatnonzero(mask))[:_EXAMPLES] for mask in (evaluation.right, ~evaluation.right)]
     shown = np.concatenate(drawn).astype(np.int64)
+    named = [(faces.classes[faces.labels[i]], faces.classes[answers[i]]) for i in shown]
     return Study(
         method=chosen,
         faces=faces.images[shown],
         maps=heat_maps(model, faces.images[shown], answers[shown], chosen),
-        titles=tuple(_title(faces.classes[faces.labels[i]], faces.classes[answers[i]]) for i in shown),
+        titles=tuple(answer if truth == answer else f"{truth} → {answer}" for truth, answer in named),
         right=evaluation.right[shown],
         groups=tuple(_group_maps(model, evaluation, chosen, seed)),
     )
@@ -104,7 +105,3 @@ def _group_maps(model: Model, evaluation: Evaluation, method: Method, seed: int)
         mean = heat_maps(model, faces.images[few], evaluation.predicted[few], method).mean(0)
         maps.append(GroupMap(faces.classes[truth], faces.classes[answer], len(few), faces.images[few].mean(0), mean))
     return maps
-
-
-def _title(truth: str, answer: str) -> str:
-    return answer if truth == answer else f"{truth} → {answer}"

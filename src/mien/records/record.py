@@ -73,4 +73,4 @@ class Record:
 
     def write(self, folder: Path) -> None:
         """Put the record in `folder`, whole or not at all."""
-        atomic.write_json(folder / self.FILE, self.to_json())
+        atomic.write_text(folder / self.FILE, json.dumps(self.to_json(), indent=2) + "\n")

@@ -14,7 +14,6 @@ from jinja2 import Environment, StrictUndefined
 from mien.errors import DataError
 from mien.report import intended_use
 from mien.report.content import ReportData, collect
-from mien.report.intended_use import Remark
 from mien.report.tables import Table
 
 
@@ -46,7 +45,7 @@ def card(folders: Iterable[Path]) -> str:
     environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["line"] = _line
     template = environment.from_string((files("mien.report") / "card.md").read_text(encoding="utf-8"))
-    text = template.render(models=models, intended_use=intended_use, facts=_facts, table=_table, remarks=_remarks)
+    text = template.render(models=models, intended_use=intended_use, facts=_facts, table=_table)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -78,10 +77,6 @@ def _table(table: Table) -> str:
     aligned = ["---", *(["---:"] if any(table.head) else ["---"]) * (len(table.head) - 1)]
     lines = [map(_line, table.head), aligned, *(map(_line, row) for row in table.rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _remarks(remarks: Iterable[Remark]) -> str:
-    return "\n".join(f"- **{remark.head}** {remark.text}" for remark in remarks)
 
 
 def _line(text: str) -> str:

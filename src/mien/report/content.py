@@ -94,9 +94,10 @@ def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path]
     compared = [ComparisonRecord.read(other) for other in comparisons]
     for i, other in enumerate(comparisons):
         figures |= {f"{name}{i}": path for name, path in _figures(other, (DISAGREEMENTS,)).items()}
+    checks = {method: folder / sanity_file(method) for method in METHODS}
     made_by = [record.command for record in (audited, run, evaluation, *compared) if record and record.command]
     return ReportData(
-        title=_title(run, evaluation, folder),
+        title=f"{run.recipe.name}, seed {run.seed}" if run else evaluation.model if evaluation else folder.name,
         identity=_identity(run, evaluation, folder),
         lead=_lead(run, history),
         drawn=any(note.startswith(_DRAWN) for note in _data_notes(run, evaluation)),
@@ -106,7 +107,7 @@ def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path]
         audit=audited,
         audit_words=audit_words(audited) if audited else None,
         comparisons=tuple(map(comparison_tables, compared)),
-        sanity=_sanity(folder),
+        sanity={method: read_table(path) for method, path in checks.items() if path.is_file()},
         model=_model(run, evaluation, run_folder),
         made_by=tuple(dict.fromkeys(made_by)),
         commands=_commands(run, evaluation, folder, audit, comparisons),
@@ -117,11 +118,6 @@ def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path]
 def _figures(folder: Path, names: Sequence[str]) -> dict[str, Path | bytes]:
     paths = {name: folder / FIGURES / f"{name}.png" for name in names}
     return {name: path for name, path in paths.items() if path.is_file()}
-
-
-def _sanity(folder: Path) -> dict[str, Table]:
-    paths = {method: folder / sanity_file(method) for method in METHODS}
-    return {method: read_table(path) for method, path in paths.items() if path.is_file()}
 
 
 def _run_of(evaluation: EvaluationRecord | None) -> Path | None:
@@ -140,12 +136,6 @@ def _same_model(run: Path, evaluation: EvaluationRecord) -> bool:
         return True
     file = run / MODEL_FILE
     return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == evaluation.model_sha256
-
-
-def _title(run: RunRecord | None, evaluation: EvaluationRecord | None, folder: Path) -> str:
-    if run:
-        return f"{run.recipe.name}, seed {run.seed}"
-    return evaluation.model if evaluation else folder.name
 
 
 def _identity(run: RunRecord | None, evaluation: EvaluationRecord | None, folder: Path) -> tuple[str, ...]:

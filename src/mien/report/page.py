@@ -1,4 +1,4 @@
-"""One self-contained HTML page: pictures, style and script are inside.
+"""Self-contained HTML pages, of a model or of an audit: pictures, style and script are inside.
 
 A content security policy forbids every request, and every script but the page's own, which it knows by its digest.
 """
@@ -19,13 +19,13 @@ from markupsafe import Markup
 
 from mien import atomic
 from mien.errors import DataError
+from mien.records.audit import AuditRecord
 from mien.report import intended_use
+from mien.report.audit import audit_words
 from mien.report.content import ReportData, collect
 from mien.report.tables import percent
 
-__all__ = ["ReportData", "collect", "fill", "render", "write_report"]
-
-REPORT = "report.html"
+REPORT, AUDIT_PAGE = "report.html", "audit.html"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIGURE_DPI = 150
 _CSS_DPI = 96
@@ -47,6 +47,13 @@ def write_report(folder: Path, audit: Path | None = None, comparisons: Sequence[
     text = render(collect(folder, audit, comparisons))
     atomic.write_bytes(path, text.encode("utf-8", "replace"))  # a file name may hold what UTF-8 cannot
     return path
+
+
+def write_audit_page(record: AuditRecord, folder: Path) -> Path:
+    """Write `audit.html`, the page of an audit, into `folder`; returns its path."""
+    text = fill("audit.html", audit=record, words=audit_words(record))
+    atomic.write_bytes(folder / AUDIT_PAGE, text.encode("utf-8", "replace"))
+    return folder / AUDIT_PAGE
 
 
 def render(page: ReportData) -> str:

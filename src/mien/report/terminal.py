@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from mien.records.audit import AuditFacts
 from mien.records.comparison import ComparisonRecord
-from mien.records.data import CopyFacts, DataFacts, Preparation
+from mien.records.data import DataFacts, Preparation
 from mien.records.evaluation import EvaluationRecord, Scores
 from mien.report.comparison import comparison_tables
 from mien.report.summaries import certainty, summary
-from mien.report.tables import Table, ends, percent, percent_interval, title, whole_percent
+from mien.report.tables import Table, counts_table, ends, percent, percent_interval, title, whole_percent
 
 if TYPE_CHECKING:
     from mien.evaluate.calibration import Calibration
@@ -31,19 +31,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def preparation_text(facts: Preparation) -> str:
     """Counts by part and class, and which parts the copies are in."""
-    counts = facts.counts
-    body = [
-        [
-            name,
-            *(f"{by_class[name]:,}" for by_class in counts.values()),
-            f"{sum(row[name] for row in counts.values()):,}",
-        ]
-        for name in facts.classes
-    ]
-    totals = ["all", *(f"{size:,}" for size in facts.part_sizes().values()), f"{facts.images:,}"]
+    counts = counts_table(facts.counts)
     by_part = ", ".join(f"{part} {number:,}" for part, number in facts.copies.by_part.items() if number)
     lines = [
-        table(["class", *counts, "all"], [*body, totals]),
+        table(counts.head[:-1], [row[:-1] for row in counts.rows]),
         "",
         f"distinct images: {facts.distinct:,} of {facts.images:,}; blank: {facts.blank:,}",
         f"copies: {facts.copies.images:,} images in {facts.copies.groups:,} groups ({by_part or 'none'}); "
@@ -63,15 +54,11 @@ def preparation_text(facts: Preparation) -> str:
 
 
 def _leak_line(facts: DataFacts) -> str:
-    leaked = facts.copies.also_in_train
-    if not any(leaked.values()):
-        return (
-            "no group of copies is in more than one part"
-            if not facts.copies.groups_in_several_parts
-            else (f"{facts.copies.groups_in_several_parts:,} groups of copies are in more than one part, none in train")
-        )
-    groups = facts.copies.groups_in_several_parts
-    return f"{groups:,} groups of copies are in more than one part; {_also(facts, leaked, 'also in train')}"
+    leaked, groups = facts.copies.also_in_train, facts.copies.groups_in_several_parts
+    if not groups:
+        return "no group of copies is in more than one part"
+    where = f"; {_also(facts, leaked, 'also in train')}" if any(leaked.values()) else ", none in train"
+    return f"{groups:,} groups of copies are in more than one part{where}"
 
 
 def audit_text(facts: AuditFacts, data: str) -> str:
@@ -80,7 +67,8 @@ def audit_text(facts: AuditFacts, data: str) -> str:
     parts = ", ".join(f"{part} {number:,}" for part, number in facts.part_sizes().items())
     lines = [
         f"{data}: {facts.images:,} images ({parts}), {facts.distinct:,} distinct",
-        _copies_line(copies),
+        f"copies: {copies.groups:,} groups with {copies.images:,} images; {copies.groups_in_several_parts:,} groups in "
+        f"more than one part, {copies.groups_with_conflicting_labels:,} with conflicting labels",
         *([_also(facts, copies.also_in_train, "also in train")] if copies.also_in_train else []),
         f"near copies: {near.pairs:,} pairs, {near.mirrored:,} mirrored; {near.pairs_in_several_parts:,} "
         f"across parts, {near.pairs_with_different_labels:,} with different labels",
@@ -92,13 +80,6 @@ def audit_text(facts: AuditFacts, data: str) -> str:
     if facts.suspects is not None:
         lines.append(f"suspect labels: {facts.suspects:,}")
     return "\n".join(lines)
-
-
-def _copies_line(copies: CopyFacts) -> str:
-    return (
-        f"copies: {copies.groups:,} groups with {copies.images:,} images; {copies.groups_in_several_parts:,} groups in "
-        f"more than one part, {copies.groups_with_conflicting_labels:,} with conflicting labels"
-    )
 
 
 def _also(facts: DataFacts, numbers: dict[str, int], what: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mien.records.data import RunData
 from mien.records.evaluation import EvaluationRecord
-from mien.records.recipe import Augment, Recipe
+from mien.records.recipe import Augment
 from mien.records.run import Epoch, RunRecord, selected_epoch
 from mien.report.audit import copy_words
 from mien.report.summaries import variations
@@ -57,11 +57,12 @@ class TrainingPart:
 
 def training_part(run: RunRecord, history: Sequence[Epoch], evaluation: EvaluationRecord | None) -> TrainingPart:
     """What there is to say of a run; with an evaluation, how many faces of each class were scored too."""
+    recipe = vars(run.recipe)
     return TrainingPart(
         data=_data(run.data),
         counts=_counts(run.data, evaluation),
         flaws={**copy_words(run.data), "blank images": f"{run.data.blank:,}"},
-        recipe=_recipe(run.recipe),
+        recipe={_RECIPE_NAMES.get(name, name.replace("_", " ")): _plain(value) for name, value in recipe.items()},
         training=_training(run, history),
         epochs=_epochs(history),
         layers=_layers(run),
@@ -87,10 +88,6 @@ def _counts(data: RunData, evaluation: EvaluationRecord | None) -> Table:
     head = f"{evaluation.split}, scored by {evaluation.label_source}"
     rows = tuple((*row[:-1], cell, row[-1]) for row, cell in zip(table.rows, cells, strict=True))
     return Table((*table.head[:-1], head, table.head[-1]), rows, total=True)
-
-
-def _recipe(recipe: Recipe) -> dict[str, str]:
-    return {_RECIPE_NAMES.get(name, name.replace("_", " ")): _plain(value) for name, value in vars(recipe).items()}
 
 
 def _plain(value: Any) -> str:

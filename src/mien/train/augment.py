@@ -70,6 +70,6 @@ def augmented_examples(faces: Dataset, augment: Augment, seed: int, variants: in
     for k in np.flatnonzero(faces.counts())[:_EXAMPLES]:
         face = faces.images[rng.permutation(np.flatnonzero(faces.labels == k))[:1]]
         batch = torch.from_numpy(face).float().div(255).expand(variants, 1, *face.shape[1:])
-        varied = augmented(batch, augment, generator)[:, 0].mul(255).round().byte().numpy()
-        examples[faces.classes[k]] = np.concatenate([face, varied])
+        variations = augmented(batch, augment, generator)[:, 0].mul(255).round().byte().numpy()
+        examples[faces.classes[k]] = np.concatenate([face, variations])
     return examples

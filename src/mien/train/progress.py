@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from mien.records.run import Epoch
     from mien.train.state import State
 
 
@@ -82,7 +81,12 @@ class ProgressBar(Listener):
 
     def on_epoch(self, state: State) -> None:
         """Print the epoch's figures."""
-        self.on_remark(epoch_text(state.last, self.epochs, saved=state.best is state.last))
+        last = state.last
+        self.on_remark(
+            f"epoch {last.epoch:>2}/{self.epochs}  loss {last.loss:.4f}  accuracy {last.accuracy:6.1%}  "
+            f"val loss {last.val_loss:.4f}  val accuracy {last.val_accuracy:6.1%}  rate {last.lr:.2g}  "
+            f"{last.images_per_second:,.0f} images/s{'  * saved' if state.best is last else ''}"
+        )
         if state.ended:
             self.bar.close()
 
@@ -91,12 +95,3 @@ class ProgressBar(Listener):
         if self.lasting:
             self.bar.clear()
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is what it is for
-
-
-def epoch_text(epoch: Epoch, epochs: int, *, saved: bool = False) -> str:
-    """One line an epoch; `saved` marks one whose model was."""
-    return (
-        f"epoch {epoch.epoch:>2}/{epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:6.1%}  "
-        f"val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}  rate {epoch.lr:.2g}  "
-        f"{epoch.images_per_second:,.0f} images/s{'  * saved' if saved else ''}"
-    )

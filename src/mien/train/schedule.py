@@ -1,9 +1,13 @@
-"""How the learning rate moves, and when training ends early."""
+"""How the learning rate moves, and when training ends early.
+
+Of a schedule, `start_step` is called before each update and `end_epoch` after each epoch, where True ends training;
+`restore` goes on from what `state` gave, plain values. The optimizer's rates are its own.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -13,22 +17,6 @@ from mien.records.recipe import Recipe
 _HALVE_AFTER = 3
 _STOP_AFTER = 5
 _LOWEST_RATE = 1e-6
-
-
-class Schedule(Protocol):
-    """Called before each update and after each epoch."""
-
-    def start_step(self) -> None:
-        """Set the rate for the coming update."""
-
-    def end_epoch(self, val_loss: float) -> bool:
-        """Take note of an epoch's validation loss; True ends training."""
-
-    def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here, as plain values."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken; the optimizer's rates are its own."""
 
 
 class Plateau:
@@ -106,7 +94,7 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (math.cos(math.pi * share) + 1)
 
 
-def make_schedule(recipe: Recipe, optimizer: Optimizer, steps_an_epoch: int) -> Schedule:
+def make_schedule(recipe: Recipe, optimizer: Optimizer, steps_an_epoch: int) -> Plateau | OneCycle:
     """The recipe's schedule for epochs of `steps_an_epoch` updates."""
     if recipe.schedule == "onecycle":
         return OneCycle(optimizer, recipe.rate, recipe.epochs * steps_an_epoch)

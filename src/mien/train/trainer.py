@@ -134,7 +134,8 @@ class _Run:
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
         self.classes = train.classes
         self.train, self.val = _resident(train, device), _resident(val, device)
-        self.network = initial_network(recipe.network, train.classes, init, _sample(train)).to(device)
+        some = torch.from_numpy(train.images[:: -(-len(train) // _SAMPLE)])[:, None].float() / 255
+        self.network = initial_network(recipe.network, train.classes, init, some).to(device)
         freeze(self.network, recipe.freeze)
         if device.type == "cpu":
             fuse(self.network)
@@ -180,7 +181,12 @@ class _Run:
         best = selected_epoch(history, self.recipe.keep)
         model = state.model if state and best is not epoch else self._snapshot()
         settings = self.optimizer.state_dict()["param_groups"]
-        return State(history, best, model, self._tensors(), settings, self.schedule.state(), ended)
+        tensors = {
+            **copies("network", self.network.state_dict()),
+            **copies("ema", self.ema.network.state_dict() if self.ema else {}),
+            **copies("optimizer", optimizer_tensors(self.optimizer)),
+        }
+        return State(history, best, model, tensors, settings, self.schedule.state(), ended)
 
     def _end(self, epoch: Epoch) -> str:
         """Why training ends with this epoch, "" if it goes on."""
@@ -190,14 +196,6 @@ class _Run:
         if enough:
             return "stopped early"
         return "finished" if epoch.epoch >= self.recipe.epochs else ""
-
-    def _tensors(self) -> dict[str, Tensor]:
-        ema = {} if self.ema is None else self.ema.network.state_dict()
-        return {
-            **copies("network", self.network.state_dict()),
-            **copies("ema", ema),
-            **copies("optimizer", optimizer_tensors(self.optimizer)),
-        }
 
     def _restore(self, state: State) -> None:
         self.network.load_state_dict(named("network", state.tensors))
@@ -266,7 +264,8 @@ class _Run:
 
     def _collapsed(self) -> bool:
         """Whether every face gets the same answer; an EMA may say so for a while when its network does not."""
-        return all(_same_for_all(self._probe(network)) for network in (self._validated(), self.network))
+        answers = (self._probe(network) for network in (self._validated(), self.network))
+        return all(shares.std(dim=0, correction=0).max().item() < _SAME_ANSWER for shares in answers)
 
     def _probe(self, network: nn.Module) -> Tensor:
         """A network's probabilities for some validation faces from all over, in float32: bfloat16's steps would look
@@ -307,18 +306,9 @@ class _Run:
         )
 
 
-def _same_for_all(probabilities: Tensor) -> bool:
-    return probabilities.std(dim=0, correction=0).max().item() < _SAME_ANSWER
-
-
 def with_notes(model: Model, **notes: str) -> Model:
     """`model` with more provenance."""
     return replace(model, notes={**model.notes, **notes})
-
-
-def _sample(data: Dataset) -> Tensor:
-    """Some of the faces from all over, float32 [N, 1, S, S] in [0, 1]."""
-    return torch.from_numpy(data.images[:: -(-len(data) // _SAMPLE)])[:, None].float() / 255
 
 
 def _resident(data: Dataset, device: torch.device) -> _Resident:

@@ -101,7 +101,8 @@ def model_of(layers: Sequence[Layer], header: str | None, classes: Sequence[str]
 
 def classic_weights(groups: Mapping[str, Arrays], classes: Sequence[str] | None) -> Model:
     """The classic network of weights saved without it, by the names of their layers; shapes tell which is which."""
-    heads = [arrays["kernel"].shape[1] for arrays in groups.values() if [*arrays] and _is_head(arrays)]
+    shapes = [arrays["kernel"].shape for arrays in groups.values() if "kernel" in arrays]
+    heads = [shape[1] for shape in shapes if len(shape) == 2 and shape[0] == 128]
     if len(heads) != 1:
         raise ModelError(f"holds no weights of the classic network{WAY_OUT}")
     network = build("classic", heads[0])
@@ -113,11 +114,6 @@ def classic_weights(groups: Mapping[str, Arrays], classes: Sequence[str] | None)
             raise ModelError(f"holds {len(found)} layers with {shapes}, where the classic network has one{WAY_OUT}")
         layers.append(Layer("", {"name": found[0]}, groups[found[0]]))
     return _filled(network, layers, None, classes)
-
-
-def _is_head(arrays: Arrays) -> bool:
-    kernel = arrays.get("kernel")
-    return kernel is not None and kernel.ndim == 2 and kernel.shape[0] == 128
 
 
 def _filled(network: Network, layers: Sequence[Layer], header: str | None, classes: Sequence[str] | None) -> Model:
@@ -141,12 +137,31 @@ def _filled(network: Network, layers: Sequence[Layer], header: str | None, class
 
 
 def twin(model: Model, path: Path) -> Any:
-    """The model in Keras, to be saved at `path`; raises ModelError unless it is the classic network."""
+    """The model in Keras, compiled as the tutorial's, to be saved at `path`; raises ModelError unless it is classic."""
     if model.architecture != "classic":
         raise ModelError(
             f"{path.suffix} holds the network 'classic', not '{model.architecture}'; use .safetensors or .onnx"
         )
-    return _in_keras(torch_network(model))
+    if "keras" not in sys.modules:
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+    try:
+        import keras
+    except ImportError as error:
+        raise UsageError(f"writing Keras files needs Keras ({error}): pip install '.[keras]'") from None
+    network, layers, decay = torch_network(model), keras.layers, keras.regularizers.L2(1e-4)
+    twin = keras.Sequential([layers.Input((48, 48, 1))])
+    for convolution, norm in convolutions(network):
+        twin.add(layers.Conv2D(convolution.out_channels, 3, padding="same", kernel_regularizer=decay))
+        twin.add(layers.BatchNormalization(epsilon=norm.eps))
+        twin.add(layers.Activation("relu"))
+        twin.add(layers.MaxPooling2D(2))
+    twin.add(layers.Flatten())
+    twin.add(layers.Dense(network.head.in_features, "relu", kernel_regularizer=decay))
+    twin.add(layers.Dropout(network.dropout.p))
+    twin.add(layers.Dense(network.head.out_features, "softmax"))
+    twin.set_weights([array for layer in _to_keras(network) for array in layer.values()])
+    twin.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    return twin
 
 
 def _named(count: int, classes: Sequence[str] | None) -> dict[str, Any]:
@@ -206,27 +221,3 @@ def _to_keras(network: Network) -> list[Arrays]:
     layers = [{role: view.cpu().float().numpy() for role, view in layer.items()} for layer in _views(network)]
     layers[-2]["kernel"] = layers[-2]["kernel"].reshape(-1, network.head.in_features)
     return layers
-
-
-def _in_keras(network: Network) -> Any:
-    """The same network in Keras, compiled as the tutorial's is."""
-    if "keras" not in sys.modules:
-        os.environ.setdefault("KERAS_BACKEND", "torch")
-    try:
-        import keras
-    except ImportError as error:
-        raise UsageError(f"writing Keras files needs Keras ({error}): pip install '.[keras]'") from None
-    layers, decay = keras.layers, keras.regularizers.L2(1e-4)
-    twin = keras.Sequential([layers.Input((48, 48, 1))])
-    for convolution, norm in convolutions(network):
-        twin.add(layers.Conv2D(convolution.out_channels, 3, padding="same", kernel_regularizer=decay))
-        twin.add(layers.BatchNormalization(epsilon=norm.eps))
-        twin.add(layers.Activation("relu"))
-        twin.add(layers.MaxPooling2D(2))
-    twin.add(layers.Flatten())
-    twin.add(layers.Dense(network.head.in_features, "relu", kernel_regularizer=decay))
-    twin.add(layers.Dropout(network.dropout.p))
-    twin.add(layers.Dense(network.head.out_features, "softmax"))
-    twin.set_weights([array for layer in _to_keras(network) for array in layer.values()])
-    twin.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-    return twin

@@ -35,7 +35,11 @@ def read(path: Path, classes: Sequence[str] | None = None, network: str | None =
         if text is None:
             raise ModelError(f"its '{name}' is no text; {AGAIN}")
     described = classic.layers_of(json.loads(contents.texts[_DESCRIPTION] or ""))
-    layers = [Layer(kind, config, _stored(contents, config["name"])) for kind, config in described]
+    layers = []
+    for kind, config in described:
+        arrays = contents.below(f"model_weights/{config['name']}")  # by role: `kernel` of `.../kernel:0`
+        roles = {path.split("/")[-1].split(":")[0]: array for path, array in arrays.items()}
+        layers.append(Layer(kind, config, roles))
     return classic.model_of(layers, contents.texts.get(_HEADER), classes)
 
 
@@ -53,12 +57,6 @@ def write(model: Model, path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.pop("optimizer_weights", None)  # of an optimiser that has not begun: Keras 3 would load it as spent
         file.attrs[_HEADER] = json.dumps(model.header())
-
-
-def _stored(contents: Contents, name: str) -> Arrays:
-    """A layer's arrays by role: `kernel` of `.../kernel:0`."""
-    arrays = contents.below(f"model_weights/{name}")
-    return {path.split("/")[-1].split(":")[0]: array for path, array in arrays.items()}
 
 
 def _groups(contents: Contents) -> dict[str, Arrays]:

@@ -347,13 +347,10 @@ def _pair(layer: Layer, key: str, default: int = 1) -> tuple[int, int]:
     """A setting of two whole numbers, rows and columns."""
     value = layer.config.get(key, default)
     pair = [value, value] if isinstance(value, int) else value
-    if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(_is_side(side) for side in pair):
+    sound = isinstance(pair, list | tuple) and len(pair) == 2
+    if not sound or not all(isinstance(side, int) and side is not True and 1 <= side <= SIDE for side in pair):
         raise ModelError(f"{_name(layer)} has {key} {value}{WAY_OUT}")
     return pair[0], pair[1]
-
-
-def _is_side(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= SIDE
 
 
 def _padding(

@@ -151,12 +151,7 @@ def _best_range(values: NDArray[np.float32]) -> float:
     highest = max(float(values.max()), float(_SMALLEST_SCALE))
     counts, edges = np.histogram(values[values > 0], _BINS, (0, highest))
     middles, ends = (edges[:-1] + edges[1:]) / 2, edges[1:]
-    above, sums, squares = (_from_behind(counts * middles**power) for power in range(3))
+    above, sums, squares = (part.sum() - np.cumsum(part) for part in (counts * middles**power for power in range(3)))
     clipping = squares - 2 * ends * sums + ends**2 * above
     rounding = (ends / _LEVELS) ** 2 / 12 * np.cumsum(counts)
     return float(ends[np.argmin(clipping + rounding)])
-
-
-def _from_behind(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The sum of all numbers behind each."""
-    return counts.sum() - np.cumsum(counts)

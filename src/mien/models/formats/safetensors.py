@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,16 @@ def read(path: Path) -> Model:
             fields = parse_header(header)
             network = build(fields["architecture"], len(fields["classes"]))
             expected = _arrays(network)
-            _check_names(expected.keys(), file.keys())
+            for name in sorted({*expected} ^ {*file.keys()}):
+                raise ModelError(f"'{name}' is missing, or more than the network has; {_AGAIN}")
             arrays = {name: file.get_tensor(name) for name in expected}
     except SafetensorError as error:
         raise ValueError(str(error)) from None
-    _check_arrays(expected, arrays)
+    for name, array in arrays.items():
+        kinds = [f"{a.dtype} {list(a.shape)}" for a in (array, expected[name])]
+        if kinds[0] != kinds[1]:
+            raise ModelError(f"'{name}' is {kinds[0]} where the network has {kinds[1]}; {_AGAIN}")
+        check_numbers(array, name)
     if digest != checksum(header, arrays.values()):
         raise ModelError(f"damaged: its checksum does not fit its content; {_AGAIN}")
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
@@ -67,18 +72,3 @@ def _arrays(network: Network) -> Arrays:
     """The network's tensors by name, in the names' order."""
     state = network.state_dict()
     return {name: state[name].detach().cpu().contiguous().numpy() for name in sorted(state)}
-
-
-def _check_names(expected: Iterable[str], found: Iterable[str]) -> None:
-    """Raise ModelError unless exactly the network's tensors are there."""
-    for name in sorted({*expected} ^ {*found}):
-        raise ModelError(f"'{name}' is missing, or more than the network has; {_AGAIN}")
-
-
-def _check_arrays(expected: Arrays, found: Arrays) -> None:
-    """Raise ModelError unless the tensors have the network's shapes and kinds of number, and sound numbers."""
-    for name, array in found.items():
-        kinds = [f"{a.dtype} {list(a.shape)}" for a in (array, expected[name])]
-        if kinds[0] != kinds[1]:
-            raise ModelError(f"'{name}' is {kinds[0]} where the network has {kinds[1]}; {_AGAIN}")
-        check_numbers(array, name)

@@ -93,7 +93,7 @@ def faces_per_class(dataset: Dataset, seed: int) -> Figure:
     if not classes:
         return sentence(_EMPTY)
     rng = np.random.default_rng(seed)
-    rows = [dataset.images[_draw(rng, dataset, k, _EXAMPLES)] for k in classes]
+    rows = [dataset.images[rng.permutation(np.flatnonzero(dataset.labels == k))[:_EXAMPLES]] for k in classes]
     return _mosaic([name(dataset.classes[k]) for k in classes], rows, [""] * _EXAMPLES)
 
 
@@ -172,8 +172,3 @@ def _mosaic(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]], heads: Seq
     axes.set_yticks((np.arange(len(rows)) * step + side / 2), labels)
     axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK, labeltop=True, labelbottom=False)
     return figure
-
-
-def _draw(rng: np.random.Generator, dataset: Dataset, label: int, count: int) -> NDArray[np.int64]:
-    """Indices of up to `count` faces of a class."""
-    return rng.permutation(np.flatnonzero(dataset.labels == label))[:count]
