@@ -1,4 +1,4 @@
-"""What leaving doubtful images out of training does: `mien audit`'s drop.csv, on both rulers.
+"""What leaving doubtful images out of training does: `mien audit`'s drop.csv, on both label sources.
 
     mien audit data/archive.zip --suspects --out audit
     python bench/drop.py --data data/archive.zip --votes ferplus.csv --drop audit/drop.csv --seeds 3
@@ -34,7 +34,7 @@ STEPS = (
 
 
 @dataclass(frozen=True)
-class Ruler:
+class LabelSource:
     """Whose labels the faces are scored by."""
 
     name: str
@@ -45,7 +45,10 @@ def main() -> None:
     options = flags().parse_args()
     split = open_data(options.data)
     voted, _ = join_split(options.votes, split)
-    rulers = Ruler("FER-2013's labels", split.val), Ruler("FER+'s majority", with_majority(voted.part("val")))
+    sources = (
+        LabelSource("FER-2013's labels", split.val),
+        LabelSource("FER+'s majority", with_majority(voted.part("val"))),
+    )
     # The last epoch's model is kept: the faces that choose an epoch cannot also score it.
     recipe = replace(with_changes(find_recipe(options.recipe), epochs=options.epochs), keep="last")
     reasons = read_reasons(options.drop)
@@ -53,16 +56,16 @@ def main() -> None:
     if len(kept[-1]) == len(split.train):
         fail(f"{options.drop}: names no face of {options.data}; was it written for other data?")
     right = [
-        [score(recipe, faces, rulers, seed, name) for seed in range(options.seeds)]
+        [score(recipe, faces, sources, seed, name) for seed in range(options.seeds)]
         for (name, _), faces in zip(STEPS, kept, strict=True)
     ]
     print(f"Recipe '{recipe.name}', {recipe.epochs} epochs, {options.seeds} seeds.\n")
-    for place, ruler in enumerate(rulers):
-        print(f"| trained on | faces | right by {ruler.name} (n = {len(ruler.faces):,}) | difference |")
+    for index, source in enumerate(sources):
+        print(f"| trained on | faces | right by {source.name} (n = {len(source.faces):,}) | difference |")
         print("| --- | ---: | ---: | ---: |")
-        first = np.stack([seed[place] for seed in right[0]])
+        first = np.stack([seed[index] for seed in right[0]])
         for (name, _), faces, scores in zip(STEPS, kept, right, strict=True):
-            here = np.stack([seed[place] for seed in scores])
+            here = np.stack([seed[index] for seed in scores])
             print(f"| {name} | {len(faces):,} | {spread(here)} | {difference(first, here)} |")
         print()
 
@@ -85,15 +88,15 @@ def read_reasons(path: Path) -> dict[str, str]:
 
 
 def staying(faces: Dataset, reasons: dict[str, str], dropped: tuple[str, ...]) -> np.ndarray:
-    """The places of the faces that are not listed for one of these reasons."""
+    """The indices of the faces that are not listed for one of these reasons."""
     names = {name.removeprefix("train/"): reason for name, reason in reasons.items()}
     return np.array([i for i, path in enumerate(faces.paths) if names.get(path) not in dropped])
 
 
-def score(recipe: Recipe, faces: Dataset, rulers: tuple[Ruler, ...], seed: int, name: str) -> list[np.ndarray]:
-    """Which faces of each ruler the trained network names rightly, bool [N] each."""
-    model = train(recipe, faces, rulers[0].faces, seed, "cpu").model
-    right = [predict_proba(model, ruler.faces.images).argmax(1) == ruler.faces.labels for ruler in rulers]
+def score(recipe: Recipe, faces: Dataset, sources: tuple[LabelSource, ...], seed: int, name: str) -> list[np.ndarray]:
+    """Which faces of each label source the trained network names rightly, bool [N] each."""
+    model = train(recipe, faces, sources[0].faces, seed, "cpu").model
+    right = [predict_proba(model, source.faces.images).argmax(1) == source.faces.labels for source in sources]
     say(f"{name}, seed {seed}: " + ", ".join(f"{one.mean():.1%}" for one in right))
     return right
 

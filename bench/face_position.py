@@ -36,8 +36,8 @@ def main() -> None:
     print(f"{len(found):,} of {len(drawn):,} faces found ({len(found) / len(drawn):.1%}), seed {args.seed}\n")
     print("| point, as seen | across: median | spread | down: median | spread |\n| --- | ---: | ---: | ---: | ---: |")
     middle, spread = np.median(found, 0), np.std(found, 0)
-    for name, place, sigma in zip(POINTS, middle, spread, strict=True):
-        print(f"| {name} | {place[0]:.3f} | {sigma[0]:.3f} | {place[1]:.3f} | {sigma[1]:.3f} |")
+    for name, position, sigma in zip(POINTS, middle, spread, strict=True):
+        print(f"| {name} | {position[0]:.3f} | {sigma[0]:.3f} | {position[1]:.3f} | {sigma[1]:.3f} |")
 
 
 def positions(face: np.ndarray) -> np.ndarray | None:

@@ -84,7 +84,7 @@ def faces(generator: ImageDataGenerator, folder: Path, batch_size: int, *, shuff
 def balanced_weights(labels: np.ndarray) -> dict[int, float]:
     """Loss weight of each class: n / (K n_k)."""
     counts = np.bincount(labels)
-    return {place: float(len(labels) / (len(counts) * count)) for place, count in enumerate(counts)}
+    return {index: float(len(labels) / (len(counts) * count)) for index, count in enumerate(counts)}
 
 
 class Stopwatch(keras.callbacks.Callback):
@@ -100,7 +100,7 @@ class Stopwatch(keras.callbacks.Callback):
         self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """Counts a step; `batch` is its place in the epoch."""
+        """Counts a step; `batch` is its index in the epoch."""
         self.done += 1
         if self.done == self.warmup:
             self.start = time.perf_counter()

@@ -141,22 +141,22 @@ def print_speeds(models: Sequence[str], fer_python: Path, rounds: int) -> None:
 
 
 def print_accuracies(models: Sequence[str], fer_python: Path, data: Path, votes: Path) -> None:
-    """Each model's agreement with both rulers on PublicTest."""
+    """Each model's agreement with both label sources on PublicTest."""
     import numpy as np
 
     from mien import open_data
     from mien.data.votes import join_split, with_majority
 
     given = open_data(data)
-    rulers = given.val, with_majority(join_split(votes, given)[0].val)
-    sizes = [f"{len(faces):,}" for faces in rulers]
+    sources = given.val, with_majority(join_split(votes, given)[0].val)
+    sizes = [f"{len(faces):,}" for faces in sources]
     print(f"\n| model | FER-2013's labels (n = {sizes[0]}) | FER+ labels (n = {sizes[1]}) |\n| --- | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "faces.npy"
         np.save(file, given.val.images)
         for model in models:
             named = dict(zip(given.val.paths, answers(side(model, fer_python, "--faces", str(file))), strict=True))
-            cells = [f"{agreement(named, faces):.2%}" for faces in rulers]
+            cells = [f"{agreement(named, faces):.2%}" for faces in sources]
             print(f"| {model} | {' | '.join(cells)} |")
 
 

@@ -51,16 +51,16 @@ def write_archive(drawn: list[tuple[Path, bytes]], times: int, path: Path) -> No
     from PIL import Image
 
     with zipfile.ZipFile(path, "w") as archive:
-        for place, data in drawn:
+        for source, data in drawn:
             pixels = np.asarray(Image.open(io.BytesIO(data))).clip(0, 255 - times)
             for brighter in range(times):
                 file = io.BytesIO()
                 Image.fromarray((pixels + brighter).astype(np.uint8)).save(file, "PNG", compress_level=1)
-                archive.writestr(f"{place.parent.name}/{brighter}_{place.name}", file.getvalue())
+                archive.writestr(f"{source.parent.name}/{brighter}_{source.name}", file.getvalue())
 
 
 def draw(count: int, folder: Path) -> list[tuple[Path, bytes]]:
-    """Drawn faces: place and PNG."""
+    """Drawn faces: path and PNG."""
     from mien.data.drawn import write_drawn
 
     write_drawn(folder, count)

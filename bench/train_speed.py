@@ -40,8 +40,8 @@ from common import (
 )
 
 BATCH = 64
-# Multiplications and additions to train `classic` on an image: each layer's product forwards, for its weights' slopes,
-# and, but for the first layer, for its input's slopes.
+# Multiplications and additions to train `classic` on an image: each layer's product forwards, for the gradients of its
+# weights and, but for the first layer, of its input.
 LAYERS = (48 * 48 * 9 * 32, 24 * 24 * 9 * 32 * 64, 12 * 12 * 9 * 64 * 128, 6 * 6 * 128 * 128, 128 * 7)
 OPERATIONS = 2 * (3 * sum(LAYERS) - LAYERS[0])
 PARTS = {"Training": "train", "PublicTest": "val"}  # PrivateTest is neither trained nor chosen on
@@ -85,10 +85,10 @@ def reduced_tree(archive: Path, folder: Path, limit: int) -> tuple[int, int]:
     with zipfile.ZipFile(archive) as source:
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in sorted(source.namelist()):
-            place = PurePosixPath(name)
-            part = PARTS.get(place.name.split("_")[0])
-            if part and place.suffix == ".jpg":
-                groups[part, place.parent.name].append(name)
+            path = PurePosixPath(name)
+            part = PARTS.get(path.name.split("_")[0])
+            if part and path.suffix == ".jpg":
+                groups[part, path.parent.name].append(name)
         sizes = {part: sum(len(names) for (of, _), names in groups.items() if of == part) for part in PARTS.values()}
         if not all(sizes.values()):
             fail(f"{archive}: no Training_*.jpg and PublicTest_*.jpg in it; give Kaggle's FER-2013 archive")

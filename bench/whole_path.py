@@ -4,7 +4,7 @@
     python bench/whole_path.py --data data/archive.zip --model base-fer2013
 
 Each face is enlarged to the size given, its surroundings made of its own blurred edge, turned by up to 20 degrees,
-lit otherwise, and pasted at a random place of a scene of soft blotches. The same faces as bare crops are the mark. In
+lit otherwise, and pasted anywhere into a scene of soft blotches. The same faces as bare crops are the mark. In
 "whole path" a face that is not found counts as wrong. Val part; the majority of votes, or FER-2013's own labels.
 """
 
@@ -68,16 +68,16 @@ def whole_path(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which faces are found in a scene, and which are named rightly there, bool [N] each."""
     found, right = np.zeros((2, len(faces)), bool)
-    places = []
+    positions = []
 
     def scenes():
         for image in faces.images:
-            picture, place = scene(image, size, rng)
-            places.append(place)
+            picture, position = scene(image, size, rng)
+            positions.append(position)
             yield picture
 
     for i, answer in enumerate(predictor.stream(scenes())):
-        here = [face for face in answer.faces if holds(face, places[i])]
+        here = [face for face in answer.faces if holds(face, positions[i])]
         found[i] = bool(here)
         right[i] = bool(here) and here[0].emotion == faces.classes[faces.labels[i]]
     return found, right
@@ -111,10 +111,10 @@ def soft_disc(side: int) -> Image.Image:
     return Image.fromarray((255 * opaque).astype(np.uint8))
 
 
-def holds(face: Face, place: tuple[float, float]) -> bool:
-    """Whether a box has the place in it."""
+def holds(face: Face, position: tuple[float, float]) -> bool:
+    """Whether a box has the position in it."""
     x, y, width, height = face.box
-    return x <= place[0] <= x + width and y <= place[1] <= y + height
+    return x <= position[0] <= x + width and y <= position[1] <= y + height
 
 
 if __name__ == "__main__":

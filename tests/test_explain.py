@@ -115,8 +115,8 @@ def test_maps_change_when_the_network_forgets(method: Method, count: int) -> Non
     """The published check: learned maps are lost with the weights, and the model itself stays as it was."""
     model = bright_spot_model()
     faces = np.zeros((count, 48, 48), np.uint8)
-    for place, face in enumerate(faces):
-        face[4 + 8 * place : 14 + 8 * place, 30:40] = 255
+    for index, face in enumerate(faces):
+        face[4 + 8 * index : 14 + 8 * index, 30:40] = 255
     targets = np.zeros(count, np.int64)
     before = heat_maps(model, faces, targets, method)
     stages = cascade(model, faces, targets, method)

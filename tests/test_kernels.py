@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not kernels.available(), reason="no C compiler w
 
 
 def a_norm(channels: int) -> torch.nn.BatchNorm2d:
-    """One with slopes of either sign, and one that is zero."""
+    """One with gradients of either sign, and one that is zero."""
     norm = torch.nn.BatchNorm2d(channels, eps=1e-3)
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.normal_(norm.bias)
@@ -51,11 +51,11 @@ def test_bfloat16_is_rounded_once() -> None:
     torch.testing.assert_close(y.float(), exact.bfloat16().float(), rtol=2**-7, atol=1e-6)
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_what_is_not_a_number_stays_so(place: int) -> None:
+@pytest.mark.parametrize("index", range(4))
+def test_what_is_not_a_number_stays_so(index: int) -> None:
     """A pooling or a ReLU that took it for small would hide a diverged network."""
     x = torch.zeros(2, 32, 2, 2)
-    x[..., place // 2, place % 2] = torch.nan
+    x[..., index // 2, index % 2] = torch.nan
     assert kernels.norm_pool_relu(x.clone(), a_norm(32), 2).isnan().all()
     with torch.no_grad():
         assert kernels.norm_pool_relu(x, a_norm(32).eval(), 2).isnan().all()
@@ -81,17 +81,17 @@ def test_a_fused_network_has_the_same_loss_and_slopes(name: str) -> None:
     faces, labels = torch.rand(8, 1, 48, 48), torch.arange(8) % 7
     losses = [torch.nn.functional.cross_entropy(network(faces), labels) for network in (plain, fused)]
     torch.testing.assert_close(losses[0], losses[1])
-    slopes = (
+    gradients = (
         torch.autograd.grad(loss, list(network.parameters()))
         for loss, network in zip(losses, (plain, fused), strict=True)
     )
-    for (part, _), one, other in zip(plain.named_parameters(), *slopes, strict=True):
-        if not part.endswith("0.bias"):  # the norm takes a convolution's bias away: its slope is rounding alone
+    for (part, _), one, other in zip(plain.named_parameters(), *gradients, strict=True):
+        if not part.endswith("0.bias"):  # the norm takes a convolution's bias away: its gradient is rounding alone
             assert (one - other).norm() < 0.02 * one.norm(), part
 
 
 @pytest.mark.parametrize("name", ["classic", "deep"])
-def test_at_rest_too(name: str) -> None:
+def test_in_eval_mode_too(name: str) -> None:
     torch.manual_seed(0)
     plain = build(name, 7).eval()
     torch.nn.init.normal_(plain.head.weight)
@@ -104,7 +104,7 @@ def test_at_rest_too(name: str) -> None:
     faces = torch.rand(3, 1, 48, 48)
     with torch.no_grad():
         torch.testing.assert_close(fused(faces), plain(faces))
-    assert torch.equal(fused(faces), plain(faces)), "with slopes, by PyTorch's own operations"
+    assert torch.equal(fused(faces), plain(faces)), "with gradients, by PyTorch's own operations"
 
 
 @pytest.mark.parametrize(("channels", "size"), [(32, 48), (16, 12), (5, 4)])

@@ -51,7 +51,7 @@ def is_visible(name: str) -> bool:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name is that of a picture, to be read or to be told why not."""
+    """Whether a name is that of a picture, to be read or to be reported as unreadable."""
     return name.lower().endswith((*_SUFFIXES, *_FOREIGN)) and is_visible(name)
 
 

@@ -141,24 +141,17 @@ def _line(error: Exception) -> str:
 def model_file(path: Path) -> Path:
     """The file that a path or name stands for: a run folder's, or one that comes with Mien. Raises UsageError."""
     named = len(path.parts) == 1 and not path.suffix  # as what comes with Mien is, unless a run of yours is called so
-    if named and not (path / MODEL_FILE).is_file() and (_of_mien(path.name).is_file() or not path.exists()):
-        return _shipped(path.name)
+    shipped = SHIPPED / f"{path.name}.onnx"
+    if named and not (path / MODEL_FILE).is_file() and (shipped.is_file() or not path.exists()):
+        if not shipped.is_file():
+            names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.onnx")))
+            raise UsageError(f"{path.name}: no model of that name comes with Mien; there are {names}, or give a path")
+        return shipped
     if path.is_dir():
         path = path / MODEL_FILE
     if not path.is_file():
         raise UsageError(f"{path}: no such model file; train one, or give a {_suffixes()} file or a run folder")
     return path
-
-
-def _shipped(name: str) -> Path:
-    names = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
-    if name not in names:
-        raise UsageError(f"{name}: no model of that name comes with Mien; there are {', '.join(names)}, or give a path")
-    return _of_mien(name)
-
-
-def _of_mien(name: str) -> Path:
-    return SHIPPED / f"{name}.onnx"
 
 
 def _format(path: Path) -> Format:

@@ -1,4 +1,4 @@
-"""Facts about data: computed once by `mien.data.facts`, and said under one name by every command."""
+"""Facts about data: computed once by `mien.data.facts`, reported under one name by every command."""
 
 from __future__ import annotations
 

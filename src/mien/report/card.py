@@ -53,8 +53,8 @@ def _model_part(pages: Sequence[ReportData]) -> ModelPart:
     trainings = [page.training.recipe for page in pages if page.training.recipe]
     if any(other != trainings[0] for other in trainings):
         raise DataError(f"{pages[0].title}: the folders record trainings with different settings; give one at a time")
-    results = tuple(page for page in pages if page.results.headline)
-    names = [page.results.headline.model for page in results if page.results.headline]
+    results = tuple(page for page in pages if page.results.record)
+    names = [page.results.record.model for page in results if page.results.record]
     bare = [name for name in names if Path(name).parts == (name,) and not Path(name).suffix]  # it comes with Mien
     about: dict[str, str] = {}
     for page in [*results, *pages]:

@@ -13,31 +13,17 @@ _PRIORS = {"natural": "as in training", "uniform": "uniform: each class as likel
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The result: `right` of `n` faces of the part `split`; accuracy and its 95 % interval as shares.
+class ResultsPart:
+    """Words and tables about an evaluation; empty where there is none.
 
-    label_source: the labels that count as true. commonest, commonest_share: the most frequent class, and the accuracy
-    of always predicting it.
+    right: how many predictions are. commonest, commonest_share: the most frequent class, and the accuracy of always
+    predicting it.
     """
 
-    right: int
-    n: int
-    accuracy: float
-    low: float
-    high: float
-    split: str
-    data: str
-    model: str
-    label_source: str
-    commonest: str
-    commonest_share: float
-
-
-@dataclass(frozen=True)
-class ResultsPart:
-    """Words and tables about an evaluation; empty where there is none."""
-
-    headline: Headline | None = None
+    record: EvaluationRecord | None = None
+    right: int = 0
+    commonest: str = ""
+    commonest_share: float = 0.0
     summary: tuple[str, ...] = ()
     measures: Mapping[str, str] = field(default_factory=dict)
     per_class: Table | None = None
@@ -47,31 +33,17 @@ class ResultsPart:
 
 def results_part(record: EvaluationRecord) -> ResultsPart:
     """What there is to say of an evaluation."""
+    commonest, most = max(record.per_class.items(), key=lambda item: item[1].support)
     return ResultsPart(
-        headline=_headline(record),
+        record=record,
+        right=sum(row[k] for k, row in enumerate(record.confusion)),
+        commonest=commonest,
+        commonest_share=most.support / record.n,
         summary=tuple(summary(record)),
         measures=_measures(record),
         per_class=_per_class(record),
         confusion=_confusion(record),
         corruptions=_corruptions(record),
-    )
-
-
-def _headline(record: EvaluationRecord) -> Headline:
-    commonest, most = max(record.per_class.items(), key=lambda item: item[1].support)
-    low, high = record.accuracy_ci95
-    return Headline(
-        right=sum(row[k] for k, row in enumerate(record.confusion)),
-        n=record.n,
-        accuracy=record.accuracy,
-        low=low,
-        high=high,
-        split=record.split,
-        data=record.data,
-        model=record.model,
-        label_source=record.label_source,
-        commonest=commonest,
-        commonest_share=most.support / record.n,
     )
 
 

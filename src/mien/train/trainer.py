@@ -164,7 +164,12 @@ class _Run:
                 raise
             ended = "interrupted"
         if ended == _COLLAPSED:
-            raise TrainingError(self._collapse(state.last))
+            answer = self.classes[int(self._probe(self._validated())[0].argmax())]
+            raise TrainingError(
+                f"after epoch {state.last.epoch} the network gives the same answer ('{answer}') for every face: it has "
+                f"collapsed and will not recover; train with --balance none, or a smaller --rate than "
+                f"{self.recipe.rate:g}"
+            )
         return TrainResult(state.model, state.history, state.best, ended)
 
     def _advance(self, state: State | None) -> State:
@@ -297,13 +302,6 @@ class _Run:
     def _report(self, epoch: int, samples_seen: int, total: Tensor) -> None:
         loss, accuracy = (total / samples_seen).tolist()
         self.listener.on_step(Progress(epoch, self.recipe.epochs, samples_seen, len(self.train.labels), loss, accuracy))
-
-    def _collapse(self, epoch: Epoch) -> str:
-        answer = self.classes[int(self._probe(self._validated())[0].argmax())]
-        return (
-            f"after epoch {epoch.epoch} the network gives the same answer ('{answer}') for every face: it has "
-            f"collapsed and will not recover; train with --balance none, or a smaller --rate than {self.recipe.rate:g}"
-        )
 
 
 def with_notes(model: Model, **notes: str) -> Model:

@@ -143,7 +143,7 @@ class _NarrowConvolution(torch.autograd.Function):
 
 
 def _convolution_gradients(dy: Tensor, x: Tensor, kernels: Tensor, wanted: tuple[bool, bool, bool]) -> Any:
-    """Slopes of the input, the kernels and the bias of a 3x3 convolution, as far as they are wanted."""
+    """Gradients of the input, the kernels and the bias of a 3x3 convolution, as far as they are wanted."""
     one = [1, 1]
     return torch.ops.aten.convolution_backward(dy, x, kernels, [len(kernels)], one, one, one, False, [0, 0], 1, wanted)
 

@@ -18,25 +18,3 @@ from mien.report.figures.explanation import group_heatmaps, heatmaps, sanity
 from mien.report.figures.scores import class_curves, corruptions, coverage, reliability
 from mien.report.figures.style import save
 from mien.report.figures.training import learning_curves
-
-__all__ = [
-    "augmentations",
-    "class_bars",
-    "class_curves",
-    "class_pies",
-    "class_scores",
-    "confident_mistakes",
-    "confusion",
-    "corruptions",
-    "coverage",
-    "disagreements",
-    "faces_per_class",
-    "group_heatmaps",
-    "heatmaps",
-    "learning_curves",
-    "mean_faces",
-    "reliability",
-    "sanity",
-    "save",
-    "ten_predictions",
-]

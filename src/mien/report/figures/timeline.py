@@ -23,7 +23,7 @@ _MOST_TICKS = 12
 
 
 def chart(timeline: Timeline) -> Figure:
-    """A strip for each of the faces most seen: how probable each expression was, stacked; gray while it was away."""
+    """A strip for each of the longest-visible faces: the probability of each expression, stacked; gray while away."""
     courses = timeline.courses()
     if not courses:
         return sentence("no face in this video")
