@@ -53,7 +53,7 @@ def outcome(run: Path) -> dict[str, Any]:
         "files": sorted(path.name for path in run.iterdir()),
         "model": (run / "model.safetensors").read_bytes(),
         "history": [asdict(epoch) | timing for epoch in read_history(run)],
-        "ended": [line for line in (run / CONFIG).read_text().splitlines() if "ended" in line or "kept_epoch" in line],
+        "ended": [line for line in (run / CONFIG).read_text().splitlines() if "ended" in line or "best_epoch" in line],
     }
 
 

@@ -52,6 +52,13 @@ def test_it_says_what_the_folders_say(run: Path) -> None:
         assert text.count(remark.text) == 1
 
 
+def test_notes_of_version_0_1_have_todays_names(tmp_path: Path) -> None:
+    notes = {"recipe": "tiny", "taught by": "base (0123)", "began with": "start (4567)"}
+    text = card([write_scores(tmp_path, "m.onnx", model_sha256="0", notes=notes)])
+    assert "| teachers | base (0123) |" in text
+    assert "| initial weights | start (4567) |" in text
+
+
 def test_all_tables_are_whole(run: Path) -> None:
     found = tables_of(card([run]))
     assert len(found) == 8

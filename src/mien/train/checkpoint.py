@@ -41,7 +41,7 @@ class Checkpoint:
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Put `checkpoint` in `path`'s place, whole or not at all."""
-    state = checkpoint.state
+    state = checkpoint.state  # whose best epoch the file calls "kept", as version 0.1 did: its checkpoints still load
     tensors = {**state.tensors, **copies("kept", torch_network(state.model).state_dict())}
     arrays = {name: tensors[name].numpy() for name in sorted(tensors)}
     fields = {
