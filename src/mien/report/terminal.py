@@ -173,6 +173,7 @@ def _class_table(record: EvaluationRecord) -> str:
             f"{one.support:,}",
         ]
         for name, one in record.per_class.items()
+        if one.support
     ]
     macro_f1 = _number(record.macro_f1, sure.macro_f1)
     macro = [f"{record.macro_precision:.3f}", f"{record.macro_recall:.3f}", macro_f1]
