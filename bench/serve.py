@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -38,9 +39,10 @@ def server(*prefix, arguments=()):
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
-        found = re.search(r":(\d+)/", process.stdout.readline())
+        assert process.stdout
+        address = process.stdout.readline().split()[3]
         print(f"| ready after | {time.monotonic() - began:.2f} s |")
-        yield process, int(found[1])
+        yield process, urlsplit(address).port
     finally:
         began = time.monotonic()
         served = psutil.Process(process.pid)
@@ -74,7 +76,8 @@ class Client:
     """One connection, opened anew when the server closed it."""
 
     def __init__(self, port):
-        self.port, self.writer = port, None
+        self.port = port
+        self.writer: asyncio.StreamWriter | None = None
 
     async def ask(self, data):
         """Status, headers, body and seconds of an exchange."""
@@ -83,7 +86,8 @@ class Client:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         self.writer.write(data)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        body = await self.reader.readexactly(int(re.search(r"content-length: (\d+)", head)[1]))
+        length = head.split("content-length: ")[1].split("\r")[0]
+        body = await self.reader.readexactly(int(length))
         if "connection: close" in head:
             self.close()
         return int(head[9:12]), head, body, time.monotonic() - began
@@ -193,7 +197,7 @@ async def memory(process, port, requests):
     """Memory, files and threads after each tenth of the requests, of pictures of many sizes."""
     rng = np.random.default_rng(0)
     sizes = [*rng.integers(60, 500, (40, 2)).tolist(), [1600, 1200], [40, 700]]
-    photos = [photo(*size, i) for i, size in enumerate(sizes)]
+    photos = [photo(width, height, i) for i, (width, height) in enumerate(sizes)]
     watched = psutil.Process(process.pid)
     for tenth in range(1, 11):
         todo = iter(range(requests // 10))

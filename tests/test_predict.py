@@ -32,7 +32,7 @@ from mien.models.files import write_model
 from mien.models.model import predict_proba
 from mien.pictures import read_picture
 from mien.predict import predictor as room
-from mien.predict.detector import find_faces
+from mien.predict.detector import Detection, find_faces, roll
 from mien.predict.faces import POSITIONS, cut_out
 from mien.predict.photos import annotated_paths
 from mien.predict.yunet import DetectedFace, detect
@@ -41,6 +41,11 @@ from mien.preprocess import Preprocess
 RNG = np.random.default_rng(0)
 TEXTURE = np.asarray(Image.fromarray(RNG.integers(0, 256, (30, 40, 3)).astype(np.uint8)).resize((320, 240)))
 PHOTO = Image.fromarray(TEXTURE)
+
+
+def tensor_like(array: np.ndarray) -> Any:
+    """Something of another library's that numpy could read."""
+    return type("Tensor", (), {"__array__": lambda self, *_: array})()
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +71,13 @@ def landmarks(left: float, top: float, side: float, turn: float = 0.0) -> np.nda
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that sees one face wherever the picture is large enough, right in its middle."""
 
-    def find(image: Image.Image) -> list[DetectedFace]:
+    def find(image: Image.Image, min_face: float = 24, turned: int | None = None) -> Detection:
         side = min(image.size) / 2
         left, top = image.width / 2 - side / 2, image.height / 2 - side / 2
         if side < 20:
-            return []
-        return [DetectedFace(Corners(left, top, left + side, top + side), landmarks(left, top, side), 0.9)]
+            return Detection([])
+        box = Corners(left, top, left + side, top + side)
+        return Detection([DetectedFace(box, landmarks(left, top, side), 0.9)])
 
     monkeypatch.setattr(room, "find_faces", find)
 
@@ -86,9 +92,12 @@ def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def test_json_objects_are_as_promised() -> None:
-    sure = Face((1, 2, 3, 4), ((1.0, 2.0),), "happy", 0.9, {"happy": 0.9, "sad": 0.1})
+    sure = Face((1, 2, 3, 4), ((1.0, 2.0),), "happy", 0.9, {"happy": 0.9, "sad": 0.1}, False, 0.93124, 0.5)
     plain = {"box": [1, 2, 3, 4], "emotion": "happy", "confidence": 0.9, "probabilities": {"happy": 0.9, "sad": 0.1}}
-    assert Prediction("a.jpg", None, (sure,)).to_dict() == {"source": "a.jpg", "frame": None, "faces": [plain]}
+    found = {**plain, "landmarks": [[1.0, 2.0]], "score": 0.9312, "quality": 0.5}
+    assert json.dumps(sure.to_dict()) == json.dumps(found)
+    assert Prediction("a.jpg", None, (sure,)).to_dict() == {"source": "a.jpg", "frame": None, "faces": [found]}
+    assert Prediction("a.jpg", None, (), turned=90).to_dict()["turned"] == 90
     doubtful = Face((1, 2, 3, 4), (), "happy", 0.9, sure.probabilities, uncertain=True)
     assert doubtful.to_dict() == {**plain, "uncertain": True}
     assert Prediction("a.jpg", 3, (), "broken").to_dict() == {
@@ -205,6 +214,8 @@ def test_a_prior_that_the_model_does_not_know_is_refused_at_once(model: Path) ->
         TEXTURE[None],
         np.zeros((0, 5), np.uint8),
         [TEXTURE, 3.0],
+        [TEXTURE, None],
+        tensor_like(TEXTURE),
         "",
         io.StringIO("x"),
     ],
@@ -301,6 +312,11 @@ def test_a_hundred_megapixels_take_bounded_memory(kind: str, mode: str, most: in
     assert int(peak[1]) / 1024 < most
 
 
+def test_a_path_that_cannot_be_looked_at_costs_no_other_answer(stub: None, model: Path) -> None:
+    odd, null, good = Predictor(model)(["x" * 300 + ".jpg", "a\0b.jpg", PHOTO])
+    assert "cannot be read" in odd.error and null.error and good.faces
+
+
 # Faces
 
 
@@ -327,8 +343,46 @@ def test_beyond_the_picture_it_is_mirrored() -> None:
 def test_a_face_is_found_at_any_size_and_somewhat_turned(astronaut: Image.Image) -> None:
     for side, turn in ((100, 0), (512, 0), (512, 20), (2500, 0)):
         photo = astronaut.rotate(turn, expand=True).resize((side, side))
-        (face,) = find_faces(photo)
+        (face,) = find_faces(photo).faces
         assert (face.box[2] - face.box[0]) / side == pytest.approx(0.16, abs=0.05), (side, turn)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photo_on_its_side_or_head_is_answered_as_when_upright(
+    model: Path, astronaut: Image.Image, quarters: int
+) -> None:
+    turned = Image.fromarray(np.rot90(np.asarray(astronaut), -quarters))
+    (upright,), (answer,) = Predictor(model)(astronaut), Predictor(model)(turned)
+    assert (upright.turned, answer.turned) == (0, 90 * quarters)
+    (face,), (expected,) = answer.faces, upright.faces
+    assert face.probabilities == pytest.approx(expected.probabilities, abs=0.02)
+    points = np.array(expected.landmarks) @ [1, 1j] - 256 * (1 + 1j)
+    there = points * 1j**quarters + 256 * (1 + 1j)
+    assert np.array(face.landmarks) @ [1, 1j] == pytest.approx(there, abs=1.5)
+    x, y, width, height = face.box
+    assert all(x <= point.real <= x + width and y <= point.imag <= y + height for point in there)
+    (left_alone,) = Predictor(model, upright=True)(turned)
+    assert left_alone.turned == 0
+
+
+@pytest.mark.parametrize("angle", [-60, -45, 45, 60])
+def test_a_tilted_face_in_an_upright_photo_is_seen_upright(astronaut: Image.Image, angle: int) -> None:
+    detection = find_faces(astronaut.rotate(-angle))
+    (face,) = detection.faces
+    assert detection.turned == 0
+    assert roll(face) == pytest.approx(angle + 4, abs=12)  # she holds her head at 4 degrees
+
+
+def test_small_faces_in_a_large_photo_are_found_once(astronaut: Image.Image) -> None:
+    head = astronaut.crop((130, 0, 330, 210)).resize((90, 95))  # the face is 40 pixels wide
+    group = Image.new("RGB", (4000, 3000), (90, 110, 140))
+    corners = [(150 + 620 * i, 140 + 700 * j) for i in range(6) for j in range(4)]
+    for corner in corners:
+        group.paste(head, corner)
+    faces = find_faces(group).faces
+    held = [[x <= f.box.left < x + 90 and y <= f.box.top < y + 95 for f in faces].count(True) for x, y in corners]
+    assert held == [1] * 24 and len(faces) == 24
+    assert len(find_faces(group, min_face=200).faces) < 24
 
 
 def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -> None:
@@ -343,7 +397,7 @@ def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
 def test_nobody_is_seen_where_nobody_is(name: str) -> None:
-    assert find_faces(Image.fromarray(getattr(photographs, name)())) == []
+    assert find_faces(Image.fromarray(getattr(photographs, name)())).faces == []
 
 
 @pytest.mark.skipif("FER2013_ARCHIVE" not in os.environ, reason="needs FER-2013")

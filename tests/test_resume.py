@@ -329,7 +329,9 @@ def test_a_full_disk_is_named_and_leaves_the_run_resumable(
                 killable.go(faces, run, 2)
                 break
             except TrainingError as error:
-                assert re.fullmatch(rf"{run}: cannot save \(.*No space left.*--resume {run}", str(error))
+                begun = (run / "config.json").exists()
+                remedy = f"--resume {run}" if begun else "give another --out"
+                assert re.fullmatch(rf"{run}: cannot save \(.*No space left.*{remedy}", str(error))
         assert not list(run.glob(".*")), "a failed write leaves no temporary file"
         finish(faces, run)
         assert killable.outcome(run) == whole[2]
@@ -505,7 +507,7 @@ def test_what_cannot_be_resumed_is_named(what: str, stopped: Path, capsys: pytes
     assert snapshot() == before
 
 
-@pytest.mark.parametrize("flag", ["--seed 0", "--data faces", "--epochs=9", "--save_as x.h5"])
+@pytest.mark.parametrize("flag", ["--seed 0", "--data faces", "--epochs=9", "--save-as x.h5"])
 def test_other_flags_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume", "run", *flag.split()]) == 2
     name = re.split(r"[ =]", flag)[0]

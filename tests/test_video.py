@@ -64,7 +64,7 @@ class Stub:
         self.ctrl_c_at, self.asked, self.min_confidence = ctrl_c_at, list[int](), 0.0
         self.classes = EMOTIONS
 
-    def frame(self, image: np.ndarray, source: str, frame: int) -> Prediction:
+    def frame(self, image: np.ndarray, source: str, frame: int, turned: int | None = None) -> Prediction:
         if frame == self.ctrl_c_at:
             raise KeyboardInterrupt
         self.asked.append(frame)
@@ -370,6 +370,19 @@ def test_every_third_frame_is_looked_at_and_the_others_keep_its_faces(video: Pat
     assert [result.fresh for result in seen[:4]] == [True, False, False, True]
     assert seen[4].faces == seen[3].faces != seen[6].faces
     assert len(seen) == 30
+
+
+def test_how_a_video_lies_is_found_out_at_its_first_face_and_kept(video: Path) -> None:
+    class Lying(Stub):
+        def frame(self, image: np.ndarray, source: str, frame: int, turned: int | None = None) -> Prediction:
+            known.append(turned)
+            return replace(super().frame(image, source, frame), turned=90 if turned is None else turned)
+
+    known = list[int | None]()
+    with open_footage(str(video)) as footage:
+        results = list(follow(footage, Lying()))
+    assert known == [None, *[90] * 29]
+    assert {result.to_dict()["turned"] for result in results} == {90}
 
 
 # Writing

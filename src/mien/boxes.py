@@ -79,7 +79,7 @@ def distinct(boxes: ArrayLike, scores: ArrayLike, most: float) -> list[int]:
 
     Non-maximum suppression, as OpenCV's `NMSBoxes` does it.
     """
-    corners = np.asarray(boxes, float)
+    corners = np.asarray(boxes, float).reshape(-1, 4)
     left = np.argsort(-np.asarray(scores, float), kind="stable")
     kept: list[int] = []
     while len(left):

@@ -258,7 +258,7 @@ def _faces_of(photo: Path, model: Model) -> NDArray[np.uint8]:
     except OSError as error:
         raise UsageError(f"{photo}: cannot be read ({error.strerror}); give a picture") from None
     preprocess = model.preprocess
-    found = sorted(find_faces(picture), key=lambda face: -face.score)
+    found = sorted(find_faces(picture).faces, key=lambda face: -face.score)
     if not found:
         say(f"{photo}: no face found; taking its middle square for one")
         return preprocess.square(picture)[None]

@@ -12,7 +12,7 @@ import tyro
 
 from mien import atomic
 from mien.cli.console import frame_bar, frame_listener, print_lines, progress_bar, raise_failures, say
-from mien.cli.options import BASE, Json, ModelOptions, Prior, option, several
+from mien.cli.options import BASE, Json, ModelOptions, Prior, Switch, option, several
 from mien.errors import DataError, MienError, UsageError
 from mien.extras import require
 
@@ -30,6 +30,8 @@ def predict(
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
+    min_face: int = 24,
+    upright: Switch = False,
     annotate: Annotated[Path | None, option("PATH", "none")] = None,
     csv: Annotated[Path | None, option("FILE", "none")] = None,
     chart: Annotated[Path | None, option("FILE", "none")] = None,
@@ -43,7 +45,10 @@ def predict(
         paths: photos, videos, folders of these (with all folders within), or a camera (camera:0).
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
-        min_confidence: mark faces below it as uncertain.
+        min_confidence: mark faces whose confidence or quality is below it as uncertain.
+        min_face: look for faces from so many pixels on; large photos take longer, the smaller it is.
+        upright: take every picture to be upright; otherwise those that lie on their side or stand on their head are
+            recognised by their faces.
         annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg); photos of
             over 33 megapixels are copied at half their size.
         csv: write a row for each face, and for each photo or frame without one, to this .csv file.
@@ -62,7 +67,7 @@ def predict(
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
     copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
-    predictor = Predictor(model.read(), prior, crop, min_confidence)
+    predictor = Predictor(model.read(), prior, crop, min_confidence, min_face, upright)
     with write_table(csv, predictor.classes) if csv else nullcontext() as table:
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):

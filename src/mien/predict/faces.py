@@ -31,8 +31,15 @@ def cut_out(image: Image.Image, landmarks: NDArray[np.float64], size: int) -> Im
     """
     turn, origin = alignment(landmarks)
     shrink = max(1, int(abs(turn) / _LONGEST_SIDE))
+    return turned_square(image, origin, turn, size * ceil(abs(turn) / shrink / size), shrink)
+
+
+def turned_square(image: Image.Image, origin: complex, turn: complex, pixels: int, shrink: int) -> Image.Image:
+    """The square from `origin` to origin + turn * (1 + 1j) as an upright picture of `pixels` x `pixels`.
+
+    shrink: how many times smaller the picture is made before, so that no pixel of it is skipped.
+    """
     region, start = _region(image, origin + turn * np.array([0, 1, 1j, 1 + 1j]), shrink)
-    pixels = size * ceil(abs(turn) / shrink / size)
     step, offset = turn / shrink / pixels, (origin - start) / shrink
     data = (step.real, -step.imag, offset.real, step.imag, step.real, offset.imag)
     return region.transform((pixels, pixels), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mien import atomic
@@ -45,7 +46,7 @@ def _is_copy(file: Path, copies: Path) -> bool:
 def _inside(path: str) -> list[str]:
     try:
         return [str(file) for file in files_of(path, lambda name: is_picture(name) or is_video(name))]
-    except DataError:
+    except (DataError, OSError, ValueError):  # said in its turn
         return [path]
 
 
@@ -105,7 +106,7 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
 def _shrunk(face: Face, scale: int) -> Face:
     x, y, width, height = (value // scale for value in face.box)
     points = tuple((across / scale, down / scale) for across, down in face.landmarks)
-    return Face((x, y, width, height), points, face.emotion, face.confidence, face.probabilities, face.uncertain)
+    return replace(face, box=(x, y, width, height), landmarks=points)
 
 
 def name_width(photos: Sequence[str]) -> int:

@@ -14,10 +14,12 @@ Point = tuple[float, float]
 class Face:
     """A face and its expression.
 
-    box: x, y, width, height in pixels of the upright picture. landmarks: the two eyes, the nose, the two corners of the
-    mouth, in the same pixels, the one further left in the picture first; empty where no face was looked for.
-    emotion: the likeliest class, confidence its probability, probabilities those of all classes, by name.
-    uncertain: its confidence is under the least that was asked for.
+    box: x, y, width, height in pixels of the picture as its camera was held. landmarks: the two eyes, the nose, the two
+    corners of the mouth, in the same pixels, in an upright face the one further left first; empty where no face was
+    looked for. emotion: the likeliest class, confidence its probability, probabilities those of all classes, by name.
+    uncertain: its confidence or its quality is under the least that was asked for. score: the detector's, in [0, 1],
+    and quality: how much of a face there is to judge by, in [0, 1] (`mien.predict.quality`); None where no face was
+    looked for.
     """
 
     box: Box
@@ -26,16 +28,25 @@ class Face:
     confidence: float
     probabilities: dict[str, float]
     uncertain: bool = False
+    score: float | None = None
+    quality: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; without the landmarks, and with `uncertain` only where it is set."""
+        """Plain values, for JSON; `uncertain` only where it is set, what the detector says only where it was asked."""
         return {
             "box": list(self.box),
             "emotion": self.emotion,
             "confidence": round(self.confidence, 4),
             "probabilities": {name: round(value, 4) for name, value in self.probabilities.items()},
             **({"uncertain": True} if self.uncertain else {}),
+            **({"landmarks": [[round(x, 1), round(y, 1)] for x, y in self.landmarks]} if self.landmarks else {}),
+            **({} if self.score is None else {"score": round(self.score, 4)}),
+            **({} if self.quality is None else {"quality": round(self.quality, 4)}),
         }
+
+    def is_doubtful(self, least: float) -> bool:
+        """Whether its confidence or its quality is below `least`."""
+        return min(self.confidence, 1.0 if self.quality is None else self.quality) < least
 
 
 @dataclass(frozen=True)
@@ -43,21 +54,24 @@ class Prediction:
     """The faces of one picture, from left to right.
 
     source: the file's path, or what stands for a picture that has none ("image 1"). frame: its number in a video, else
-    None. error: why the picture could not be read; then there are no faces.
+    None. error: why the picture could not be read; then there are no faces. turned: by how many degrees clockwise (90,
+    180, 270) the picture lies, as its faces tell; 0 for an upright one.
     """
 
     source: str
     frame: int | None
     faces: tuple[Face, ...]
     error: str = ""
+    turned: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; `error` only where it is set."""
+        """Plain values, for JSON; `error` and `turned` only where they are set."""
         return {
             "source": self.source,
             "frame": self.frame,
             "faces": [face.to_dict() for face in self.faces],
             **({"error": self.error} if self.error else {}),
+            **({"turned": self.turned} if self.turned else {}),
         }
 
 

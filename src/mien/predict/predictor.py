@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -18,6 +18,7 @@ from mien.pictures import Picture
 from mien.predict.detector import find_faces
 from mien.predict.faces import cut_out
 from mien.predict.prediction import Face, Point, Prediction
+from mien.predict.quality import quality
 from mien.predict.sources import Item, Source, items, take_array
 from mien.predict.yunet import DetectedFace
 
@@ -32,11 +33,13 @@ _PATIENCE = 0.5  # ... unless the first of them has waited for so many seconds
 
 @dataclass(frozen=True)
 class _Cut:
-    """A face before it is named: its place in the picture (see `Face`), and itself as a gray square uint8 [S, S]."""
+    """A face before it is named: where it is (see `Face`), and itself as a gray square uint8 [S, S]."""
 
     box: Box
-    landmarks: tuple[Point, ...]
     square: NDArray[np.uint8]
+    landmarks: tuple[Point, ...] = ()
+    score: float | None = None
+    quality: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class _Seen:
     frame: int | None
     cuts: Sequence[_Cut]
     error: str = ""
+    turned: int = 0
 
 
 class Predictor:
@@ -55,7 +59,9 @@ class Predictor:
     model: "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a model.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
-    min_confidence: a face below it keeps its likeliest expression and is marked uncertain.
+    min_confidence: a face whose confidence or quality is below it is marked uncertain, and keeps its expression.
+    min_face: side in pixels of faces that are worth looking for; large photos take longer, the smaller it is.
+    upright: True where pictures are known not to lie on their side or stand on their head.
     tta: flip test-time augmentation, the mean answer for the face and its mirror image, at twice the time.
 
     May be shared between threads. Raises UsageError or ModelError for what cannot be used.
@@ -67,6 +73,8 @@ class Predictor:
         prior: Prior = "natural",
         crop: Crop = "detect",
         min_confidence: float = 0.0,
+        min_face: int = 24,
+        upright: bool = False,
         *,
         tta: bool = False,
     ) -> None:
@@ -76,11 +84,12 @@ class Predictor:
             raise UsageError(f"crop '{crop}': use {' or '.join(get_args(Crop))}")
         if not 0 <= min_confidence <= 1:
             raise UsageError(f"min_confidence {min_confidence:g}: a probability lies between 0 and 1")
+        if min_face < 1:
+            raise UsageError(f"min_face {min_face}: a face has at least one pixel")
         self._model = model if isinstance(model, Model) else read_model(model)
         self._prior: Prior = prior
-        self._crop = crop
-        self._tta = tta
-        self.min_confidence = min_confidence
+        self._crop, self._tta = crop, tta
+        self.min_confidence, self._min_face, self._upright = min_confidence, min_face, upright
         self._probabilities([])  # a model that cannot answer so is refused now
 
     @property
@@ -109,30 +118,30 @@ class Predictor:
                 waiting, since = [], time.monotonic()
         yield from self._name(waiting)
 
-    def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:
-        """The faces of a decoded frame, uint8 [H, W, 3] in RGB, of a video."""
-        cuts = self._cuts(take_array(image, source))
-        return self._name([_Seen(source, frame, cuts)])[0]
+    def frame(self, image: NDArray[np.uint8], source: str, frame: int, turned: int | None = None) -> Prediction:
+        """The faces of a decoded frame, uint8 [H, W, 3] in RGB, of a video; turned: as it is known to lie, or None."""
+        cuts, turned = self._cuts(take_array(image, source), turned)
+        return self._name([_Seen(source, frame, cuts, turned=turned)])[0]
 
     def _see(self, item: Item) -> _Seen:
         try:
-            return _Seen(item.name, None, self._cuts(item.read()))
+            cuts, turned = self._cuts(item.read())
+            return _Seen(item.name, None, cuts, turned=turned)
         except DataError as error:
             return _Seen(item.name, None, (), str(error))
 
-    def _cuts(self, picture: Picture) -> list[_Cut]:
-        """The faces of a picture, cut out."""
-        preprocess = self._model.preprocess
+    def _cuts(self, picture: Picture, turned: int | None = None) -> tuple[list[_Cut], int]:
+        """The faces of a picture, cut out, and by how much it is turned."""
+        image, scale, preprocess = picture.image, picture.scale, self._model.preprocess
         if self._crop == "none":
-            return [_Cut(_whole(picture), (), preprocess.square(picture.image))]
-        return [
-            _Cut(
-                _box(found, picture),
-                tuple((x, y) for x, y in (found.landmarks * picture.scale).tolist()),
-                preprocess.square(cut_out(picture.image, found.landmarks, preprocess.size)),
-            )
-            for found in find_faces(picture.image)
-        ]
+            return [_Cut((0, 0, scale * image.width, scale * image.height), preprocess.square(image))], 0
+        detection = find_faces(image, self._min_face / scale, 0 if self._upright else turned)
+        return [self._cut(face, picture) for face in detection.faces], detection.turned
+
+    def _cut(self, face: DetectedFace, picture: Picture) -> _Cut:
+        square = self._model.preprocess.square(cut_out(picture.image, face.landmarks, self._model.preprocess.size))
+        points = tuple((x, y) for x, y in (face.landmarks * picture.scale).tolist())
+        return _Cut(_box(face, picture), square, points, face.score, quality(face, square, picture.scale))
 
     def _name(self, pictures: Sequence[_Seen]) -> list[Prediction]:
         """The predictions for pictures; all their faces go through the network together."""
@@ -143,6 +152,7 @@ class Predictor:
                 seen.frame,
                 tuple(self._face(cut, answer) for cut, answer in zip(seen.cuts, answers, strict=False)),
                 seen.error,
+                seen.turned,
             )
             for seen in pictures
         ]
@@ -159,8 +169,10 @@ class Predictor:
     def _face(self, cut: _Cut, answer: NDArray[np.float32]) -> Face:
         probabilities = dict(zip(self.classes, answer.tolist(), strict=True))
         emotion = max(probabilities, key=probabilities.__getitem__)
-        confidence = probabilities[emotion]
-        return Face(cut.box, cut.landmarks, emotion, confidence, probabilities, confidence < self.min_confidence)
+        face = Face(
+            cut.box, cut.landmarks, emotion, probabilities[emotion], probabilities, score=cut.score, quality=cut.quality
+        )
+        return replace(face, uncertain=face.is_doubtful(self.min_confidence))
 
 
 def _box(found: DetectedFace, picture: Picture) -> Box:
@@ -169,8 +181,3 @@ def _box(found: DetectedFace, picture: Picture) -> Box:
     right, bottom = min(found.box[2], picture.image.width), min(found.box[3], picture.image.height)
     x, y, width, height = (round(picture.scale * value) for value in (left, top, right - left, bottom - top))
     return x, y, width, height
-
-
-def _whole(picture: Picture) -> Box:
-    width, height = picture.image.size
-    return 0, 0, picture.scale * width, picture.scale * height

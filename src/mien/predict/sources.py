@@ -82,8 +82,12 @@ def _items(sources: Any, names: Iterator[str]) -> Iterator[Item]:
     elif isinstance(sources, np.ndarray):
         name = next(names)
         yield Item(name, partial(take_array, sources, name))
+    elif hasattr(sources, "__array__"):
+        raise UsageError(f"cannot predict on {type(sources).__name__}; give numpy's array, uint8 [H, W] or [H, W, 3]")
     elif isinstance(sources, Iterable):
-        for source in sources:
+        for position, source in enumerate(sources):
+            if source is None:
+                raise UsageError(f"cannot predict on None, number {position} of a list; give {_KINDS}")
             yield from _items(source, names)
     else:
         raise UsageError(f"cannot predict on {type(sources).__name__}; give {_KINDS}")
@@ -105,15 +109,19 @@ def _files(path: str | Path) -> Iterator[Item]:
     except DataError as error:
         yield Item(str(path), partial(_fail, error))
         return
+    except (OSError, ValueError) as error:  # a name too long, no permission, a zero byte
+        reason = error.strerror if isinstance(error, OSError) else error
+        yield Item(str(path), partial(_fail, DataError(f"{path}: cannot be read ({reason})")))
+        return
     for file in files:
         yield Item(str(file), partial(read_file, file))
 
 
 def read_file(path: Path) -> Picture:
     """The picture in a file; raises DataError if it cannot be read."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
         with open(path, "rb") as file:
             return read_picture(file, str(path))
     except OSError as error:

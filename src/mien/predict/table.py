@@ -14,6 +14,7 @@ from mien.predict.prediction import Face, Prediction
 
 _COLUMNS = (
     "source", "frame", "time", "track", "x", "y", "width", "height", "emotion", "confidence", "uncertain",
+    "quality",
 )  # fmt: skip
 
 
@@ -42,7 +43,8 @@ class Table:
 
 def _cells(face: Face) -> list[object]:
     shares = (f"{share:.4f}" for share in face.probabilities.values())
-    return [*face.box, face.emotion, f"{face.confidence:.4f}", str(face.uncertain).lower(), *shares]
+    quality = "" if face.quality is None else f"{face.quality:.4f}"
+    return [*face.box, face.emotion, f"{face.confidence:.4f}", str(face.uncertain).lower(), quality, *shares]
 
 
 @contextmanager

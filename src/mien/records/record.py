@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,8 @@ from mien.errors import DataError, UsageError
 
 def plain(value: Any) -> Any:
     """A record, or part of one, as values for JSON."""
-    return msgspec.to_builtins(value)
+    # Not the dataclass itself: of one that msgspec has read, it leaves out what was not in the file.
+    return msgspec.to_builtins(asdict(value) if is_dataclass(value) and not isinstance(value, type) else value)
 
 
 @dataclass(frozen=True, kw_only=True)

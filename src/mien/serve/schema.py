@@ -100,6 +100,9 @@ _MAP = {
 PREDICTION = _of_faces(_FACE)
 EXPLANATION = _of_faces({**_FACE, "properties": {**_FACE["properties"], "explanation": _MAP}})
 
+# A gray pixel.
+_SMALL_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+
 _FILE = {"type": "string", "format": "binary"}
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -111,7 +114,7 @@ BODY: dict[str, Any] = {
                     "type": "object", "required": ["image"], "additionalProperties": False,
                     "properties": {"image": {"type": "string", "description": "base64, or a data URI with base64"}},
                 },
-                "example": {"image": "iVBORw0KGgo="},
+                "example": {"image": _SMALL_PNG},
             },
             MULTIPART: {
                 "schema": {

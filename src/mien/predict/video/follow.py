@@ -27,11 +27,13 @@ class FrameResult:
     frame: Frame
     faces: tuple[Tracked, ...]
     fresh: bool
+    turned: int = 0
 
     @property
     def prediction(self) -> Prediction:
         """The same without time and numbers."""
-        return Prediction(self.source, self.frame.number, tuple(tracked.face for tracked in self.faces))
+        faces = tuple(tracked.face for tracked in self.faces)
+        return Prediction(self.source, self.frame.number, faces, turned=self.turned)
 
     def to_dict(self) -> dict[str, Any]:
         """A prediction as plain values, with the frame's time in seconds and each face's number."""
@@ -51,8 +53,8 @@ class FramePredictorProtocol(Protocol):
         """The expressions that the model tells apart."""
         ...
 
-    def frame(self, image: NDArray[np.uint8], source: str, frame: int) -> Prediction:
-        """The faces of one frame, RGB uint8 [H, W, 3]."""
+    def frame(self, image: NDArray[np.uint8], source: str, frame: int, turned: int | None = None) -> Prediction:
+        """The faces of one frame, RGB uint8 [H, W, 3]; turned: by how many degrees it is known to lie, or None."""
         ...
 
 
@@ -61,15 +63,19 @@ def follow(
 ) -> Iterator[FrameResult]:
     """Each frame with its faces, numbered and steadied; every `every`-th is looked at, the others keep its faces.
 
-    smooth: time constant in seconds. A face is uncertain if its steadied confidence is below the predictor's least.
+    smooth: time constant in seconds. How the video lies is found out at the first face and kept. A face is uncertain if
+    its steadied confidence, or its quality, is below the predictor's least.
     """
     tracker = Tracker(smooth, predictor.min_confidence)
     faces: tuple[Tracked, ...] = ()
+    turned = None
     for frame in footage:
         fresh = frame.number % every == 0
         if fresh:
-            faces = tracker.follow(predictor.frame(frame.image, footage.source, frame.number).faces, frame.time)
-        yield FrameResult(footage.source, frame, faces, fresh)
+            prediction = predictor.frame(frame.image, footage.source, frame.number, turned)
+            turned = prediction.turned if turned is None and prediction.faces else turned
+            faces = tracker.follow(prediction.faces, frame.time)
+        yield FrameResult(footage.source, frame, faces, fresh, turned or 0)
 
 
 def draw(result: FrameResult) -> Image.Image:

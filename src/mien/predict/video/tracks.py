@@ -69,7 +69,7 @@ class Tracker:
         return _Track(self._numbered(_between(before.tracked.face, face, share), before.tracked.track), time)
 
     def _numbered(self, face: Face, number: int) -> Tracked:
-        return Tracked(replace(face, uncertain=face.confidence < self.min_confidence), number)
+        return Tracked(replace(face, uncertain=face.is_doubtful(self.min_confidence)), number)
 
 
 def _between(old: Face, new: Face, share: float) -> Face:
