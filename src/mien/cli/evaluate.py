@@ -104,14 +104,16 @@ def compare(
     data: PartOptions = NO_DATA,
     out: Annotated[Path | None, option("FOLDER", "runs/compare")] = None,
     device: Device = "auto",
+    latex: Switch = False,
     json: Json = False,
 ) -> None:
-    """Compare models on the same faces: differences, intervals, McNemar's test.
+    """Compare models on the same faces: differences, intervals, McNemar's test; seeds of one recipe also together.
 
     Args:
         models: two or more of: model file, run folder, name of a model that comes with Mien, predictions.csv of any
             origin. For predictions.csv alone no data are needed, but then no face is drawn.
         out: folder for models.csv, pairs.csv and the picture, which `mien report --compare` takes.
+        latex: print the tables for a paper (with the package booktabs).
     """
     command = command_line(compare, locals())
     require("mien compare", "torch", "scikit-learn", "scipy", "matplotlib")
@@ -149,10 +151,10 @@ def compare(
         for table in tables.values():
             check_same_faces(labels_of(faces, f"{data.path} ({split})"), table)
         for path, read in networks.items():
-            tables[path] = answers_of(_score(path, read, data.path, faces, device=device), str(path))
+            tables[path] = answers_of(_score(path, read, data.path, faces, device=device), str(path), read.notes)
     comparison = compared([tables[path] for path in models])
     record = comparison_record(comparison, faces=scope, command=command)
-    print(as_json(record.to_json()) if json else comparison_text(record))
+    print(as_json(record.to_json()) if json else comparison_text(record, latex=latex))
     write_comparison(record, folder)
     draw_comparison(comparison, faces, folder, head=f"{record.n:,} {scope}")
     say(f"tables{' and picture' if faces else ''} are in {folder}")

@@ -88,15 +88,16 @@ def trained_elsewhere(notes: Mapping[str, str], data: str) -> str:
     return f"The model was trained on {trained_on}; it is not known whether it has seen faces of {name} in training."
 
 
-def verdict(pair: Pair) -> str:
-    """Whether two models can be told apart, in a sentence."""
+def verdict(pair: Pair, pairs: int = 1) -> str:
+    """Whether two models can be told apart, in a sentence; of several `pairs`, with Holm's correction."""
     sign = -1 if pair.accuracy_difference < 0 else 1
     better, worse = (pair.b, pair.a)[::sign]
     low, high = sorted(sign * end for end in pair.accuracy_difference_ci95)
     gap = (
-        f"{signed(sign * pair.accuracy_difference)} points ({signed(low)} to {signed(high)}), {p_value(pair.mcnemar_p)}"
+        f"{signed(sign * pair.accuracy_difference)} points ({signed(low)} to {signed(high)}), {p_value(pair.p)}"
+        f"{f' (Holm, {pairs} pairs)' if pairs > 1 and pair.holm_p is not None else ''}"
     )
-    if pair.mcnemar_p >= _CHANCE:
+    if pair.p >= _CHANCE:
         return f"The accuracies of {better} and {worse} on these faces do not differ significantly: {gap}."
     return f"{better} is significantly more accurate than {worse} on these faces: {gap}."
 
