@@ -24,7 +24,7 @@ demo: $(READY)
 	$(BIN)/mien demo
 
 test: $(READY) check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 long: $(READY)
 	$(BIN)/python -m pytest -m long
