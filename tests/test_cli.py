@@ -21,7 +21,7 @@ from mien import atomic
 from mien.cli.app import COMMANDS, main
 from mien.cli.console import command_line
 from mien.cli.evaluate import compare, evaluate
-from mien.cli.options import DataOptions, ModelOptions, PartOptions
+from mien.cli.options import DataOptions, PartOptions
 from mien.cli.train import train
 
 ROOT = Path(__file__).parent.parent
@@ -125,7 +125,7 @@ def test_results_are_json_where_a_program_reads_them(
         ("train --data good --recipe modern --save_as model.h5", "holds the network 'classic', not 'deep'"),
         ("evaluate --model nowhere.h5 --data good", "nowhere.h5: no such model file"),
         ("evaluate --model text.safetensors --data good", "text.safetensors: not a model file"),
-        ("evaluate --model other.safetensors --data good", "names x, y, but good holds a, b"),
+        ("evaluate --model other.safetensors --data good", "other.safetensors on good: no class a, b among x, y"),
         ("report empty", "empty"),
         ("card empty", "empty: nothing to report here"),
         ("explain --model other.safetensors", "nothing to explain; give a photo, or --data DATA"),
@@ -266,7 +266,7 @@ def test_a_command_is_recorded_as_it_can_be_typed() -> None:
     )
     line = command_line(compare, {"models": (Path("a"), Path("b")), "data": PartOptions(Path("d"), split="all")})
     assert line == "mien compare a b --data d --split all"
-    assert command_line(evaluate, {"model": ModelOptions(Path("m")), "data": PartOptions(Path("d")), "json": True}) == (
+    assert command_line(evaluate, {"model": Path("m"), "data": PartOptions(Path("d")), "json": True}) == (
         "mien evaluate --model m --data d --json"
     )
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mien.evaluate.comparison import (
     Comparison,
     compare,
     comparison_record,
+    holm,
     mcnemar,
     read_answers,
     write_comparison,
@@ -237,3 +239,47 @@ def test_bad_calls_get_one_line(
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mien: ")]
         assert said in line
     assert not (tmp_path / "out").exists()
+
+
+def test_holms_correction_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5]) == [0.5]
+    assert holm([0.9, 0.8]) == [1, 1]
+
+
+def test_the_verdict_on_several_pairs_is_corrected() -> None:
+    """6 of 6 is significant alone, p = 0.03, and not as one of three pairs."""
+    labels, right = "ab" * 20, "ab" * 20
+    worse = "ba" * 3 + "ab" * 17
+    two, three = ([made_up(name, labels, said) for name, said in zip("xyz", each, strict=False)] for each in (
+        (right, worse), (right, worse, right)
+    ))  # fmt: skip
+    assert "significantly more accurate" in comparison_text(record_of(compare(two)))
+    text = comparison_text(record_of(compare(three)))
+    assert "significantly more accurate" not in text
+    assert "(Holm, 3 pairs)" in text
+
+
+def test_seeds_of_one_recipe_are_taken_together() -> None:
+    labels = "aabb" * 5
+    said = {"0": "aabb" * 5, "1": "aabb" * 4 + "bbaa", "2": "abab" * 5}
+    notes = {"recipe": "classic", "data": "faces"}
+    models = [replace(made_up(seed, labels, one), notes={**notes, "seed": seed}) for seed, one in said.items()]
+    other = replace(models[0], name="other", notes={**notes, "recipe": "modern", "seed": "0"})
+    (group,) = compare([*models, other, made_up("foreign", labels, said["0"])]).seeds
+    assert group.models == ("0", "1", "2")
+    assert group.accuracy == pytest.approx(np.mean([1, 0.8, 0.5]))
+    assert group.accuracy_sd == pytest.approx(np.std([1, 0.8, 0.5], ddof=1))
+    text = comparison_text(record_of(compare(models)))
+    assert "| classic | 3 | 76.7 ± 25.2 % |" in text
+
+
+def test_tables_for_a_paper() -> None:
+    done = compare([made_up("my_net", "aabb", "abab"), made_up("b&w {50 %}", "aabb", "aaab")])
+    text = comparison_text(record_of(done), latex=True)
+    assert r"my\_net & 50.0\,\% &" in text
+    assert r"b\&w \{50\,\%\} $-$ my\_net" in text
+    tables = [line for line in text.splitlines() if not line.startswith("%")]
+    rows = [line for line in tables if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in rows} == {4, 8}
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == text.count(r"\toprule") == 2

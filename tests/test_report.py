@@ -31,6 +31,7 @@ from mien.evaluate.scores import score
 from mien.models.files import MODEL_FILE, model_digest
 from mien.records.evaluation import Provenance
 from mien.records.figures import ALL_FIGURES, DATA_FIGURES, HEAT_FIGURES
+from mien.records.looks import ExplanationRecord, ExplorationRecord
 from mien.records.recipe import Augment
 from mien.records.run import Layer, Outcome, RunRecord
 from mien.report.content import ReportData, collect
@@ -372,6 +373,40 @@ def test_not_evaluated_yet(run: Path) -> None:
     (run / "metrics.json").unlink()
     page = page_of(run)
     assert "Not evaluated yet. At the selected epoch, 4, validation accuracy was 32.0" in page
+
+
+def test_what_other_commands_left_elsewhere_is_found(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the tutorial's lines: evaluated, explored and explained into folders of their own."""
+    (run / "metrics.json").unlink()
+    shutil.rmtree(run / "figures")
+    monkeypatch.chdir(tmp_path / "run")
+    runs = tmp_path / "run/runs"
+    write_scores(runs / "val", "m.h5", "val", model_sha256="h5", notes={"run": str(run)})
+    write_scores(tmp_path / "test", "../run", model_sha256=model_digest(run))
+    write_scores(runs / "foreign", "other", model_sha256="other")
+    write_scores(runs / "unknown", "other")
+    (runs / "damaged").mkdir()
+    (runs / "damaged/metrics.json").write_text("{")
+    explored = ExplorationRecord(data="data", sha256=a_run().data.sha256, command="mien explore")
+    explained = ExplanationRecord(
+        model="run", model_sha256=model_digest(run), data="data", split="val", command="mien explain"
+    )
+    for folder, record, names in (
+        ("explore", explored, DATA_FIGURES),
+        ("explore-2", replace(explored, sha256={}), HEAT_FIGURES),
+        ("explain", explained, HEAT_FIGURES[:1]),
+    ):
+        write_figures(runs / folder, names)
+        record.write(runs / folder)
+    page = page_of(run)
+    assert "Not evaluated yet" not in page
+    assert "Scored on val faces" not in page
+    assert page.count("also evaluated: data (val,") == 1
+    assert page.count("<img") == len(DATA_FIGURES) + 1
+    assert "mien explore" in page
+    read(page)
 
 
 def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from mien.cli.console import as_json, command_line, list_paths, progress_bar, say
-from mien.cli.options import DATA, RUNS, DataOptions, Device, Json, Switch, check_seed, option
+from mien.cli.options import CLASSES, DATA, RUNS, DataOptions, Device, Json, Switch, check_seed, data_names, option
 from mien.errors import UsageError
 from mien.extras import require
 
@@ -29,6 +29,7 @@ def prepare(
     skip_bad: Switch = False,
     drop: Annotated[Path | None, option("FILE", "none")] = None,
     votes: Annotated[Path | None, option("FILE", "none")] = None,
+    classes: Annotated[str, CLASSES] = "",
     overwrite: Switch = False,
     json: Json = False,
 ) -> None:
@@ -48,6 +49,7 @@ def prepare(
         drop: list of images to leave out, as `mien audit` writes it (drop.csv).
         votes: what annotators said of the faces, for the manifest: fer2013new.csv, ferplus.csv, or a CSV of file and
             one column a class.
+        classes: names for classes of the source: 1=surprise,2=fear,... (contempt= leaves one out).
         overwrite: replace a division prepared otherwise.
     """
     from mien.data.drop import read_drop
@@ -66,7 +68,7 @@ def prepare(
         (train_frac, val_frac, test_frac), seed, split == "official", allow_leaks, skip_bad, unwanted, votes
     )
     check_fractions(how.fractions)
-    source = open_source(input_dir)
+    source = open_source(input_dir, data_names(classes))
     say(f"reading {len(source.entries):,} images of {input_dir}{f' ({source.remark})' if source.remark else ''}")
     planned = plan(source, how)
     say(f"{input_dir}: {planned.origin}")
@@ -77,29 +79,37 @@ def prepare(
     print(as_json(plain(facts)) if json else preparation_text(facts))
 
 
-def explore(data: Annotated[Path, DATA], out: Path = RUNS / "explore", seed: int = 0) -> None:
+def explore(
+    data: Annotated[Path, DATA], out: Path = RUNS / "explore", classes: Annotated[str, CLASSES] = "", seed: int = 0
+) -> None:
     """Draw what the data look like: classes, faces, augmented variants, mean faces.
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         out: folder whose figures/ receives the pictures.
+        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out).
         seed: draws the faces shown and the augmentation.
     """
     require("mien explore", "torch", "matplotlib")
+    from mien.records.looks import ExplorationRecord
     from mien.records.recipe import Augment
     from mien.report.draw import draw_data
     from mien.train.augment import augmented_examples
 
+    command = command_line(explore, locals())
     check_seed(seed)
-    split, augment = DataOptions(data).read(), Augment()
+    split, augment = DataOptions(data, classes=classes).read(), Augment()
     examples = augmented_examples(split.train, augment, seed)
     list_paths(draw_data(split, examples, augment, out, data=str(data), seed=seed))
+    digests = {name: part.digest() for name, part in split.parts().items()}
+    ExplorationRecord(data=str(data), sha256=digests, command=command).write(out)
 
 
 def audit(
     data: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DATA")]],
     out: Annotated[Path | None, option("FOLDER", "runs/audit")] = None,
     suspects: Switch = False,
+    classes: Annotated[str, CLASSES] = "",
     seed: int = 0,
     device: Device = "auto",
     json: Json = False,
@@ -111,6 +121,7 @@ def audit(
         out: folder for page, audit.csv, near.csv (pairs of near copies), and drop.csv, which `mien prepare --drop`
             takes. `mien report --audit` takes it along.
         suspects: also look for wrong labels, by training five small networks; takes minutes.
+        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out).
         seed: draws the folds of the suspects and their training.
     """
     command = command_line(audit, locals())
@@ -129,7 +140,7 @@ def audit(
     folder = out or free_folder(RUNS / "audit")
     check_folder(folder)
     check_seed(seed)
-    source = open_source(data)
+    source = open_source(data, data_names(classes))
     say(f"looking at {len(source.entries):,} images of {data}")
     findings = look(source)
     found = _suspects(findings, seed, device) if suspects else None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from mien.cli.console import command_line, say
 from mien.cli.data import audit, explore, prepare
 from mien.cli.evaluate import evaluate, explain
-from mien.cli.options import RUNS, DataOptions, ModelOptions, PartOptions, check_seed, option
+from mien.cli.options import RUNS, DataOptions, PartOptions, check_seed, option
 from mien.cli.report import report
 from mien.cli.train import train
 from mien.extras import require
@@ -36,7 +36,7 @@ def demo(
     check_seed(seed)
     folder = out or free_folder(RUNS / "demo")
     faces, data, audited = folder / "drawn", folder / "data", folder / "audit"
-    model, part = ModelOptions(folder), PartOptions(data)
+    part = PartOptions(data)
     say(f"drawing {count:,} faces")
     write_drawn(faces, count, seed)
     _do(audit, data=faces, out=audited)
@@ -44,8 +44,8 @@ def demo(
     _do(explore, data=data, out=folder, seed=seed)
     # Few faces make few updates: smaller batches make more of them, and class weights would slow the start.
     _do(train, data=DataOptions(data), out=folder, seed=seed, epochs=epochs, batch_size=32, balance="none")
-    _do(evaluate, model=model, data=part, out=folder)
-    _do(explain, model=model, data=part, out=folder)
+    _do(evaluate, model=folder, data=part, out=folder)
+    _do(explain, model=folder, data=part, out=folder)
     _do(report, run=folder, audit=audited)
     print(f"\nthe report: {folder / 'report.html'}\nthe model:  {folder / 'model.safetensors'}")
 

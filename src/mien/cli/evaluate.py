@@ -10,13 +10,12 @@ import tyro
 from mien import atomic
 from mien.cli.console import as_json, command_line, list_paths, progress_bar, quoted, say
 from mien.cli.options import (
-    BASE,
+    MODEL,
     NO_DATA,
     RUNS,
     Device,
     Json,
     Labels,
-    ModelOptions,
     PartOptions,
     Prior,
     Switch,
@@ -40,7 +39,7 @@ _MOST_FACES = 12  # of one photo that are explained
 
 
 def evaluate(
-    model: ModelOptions,
+    model: Annotated[Path, MODEL],
     data: PartOptions,
     prior: Prior = "natural",
     out: Annotated[Path | None, option("FOLDER", "runs/<model>-<split>")] = None,
@@ -68,13 +67,13 @@ def evaluate(
     from mien.report.summaries import trained_elsewhere
     from mien.report.terminal import evaluation_text
 
-    read = model.read()
+    read = read_with_remark(model, data.order)
     parts = data.read()
     faces, split = data.choose(parts)
-    folder = out or _evaluation_folder(model.model, data.path, split, data.labels, prior)
+    folder = out or _evaluation_folder(model, data.path, split, data.labels, prior)
     atomic.check(folder / EvaluationRecord.FILE)
     trained_on = None if split in ("train", "all") else parts.train
-    evaluation = _score(model.model, read, data.path, faces, device=device, prior=prior, trained_on=trained_on)
+    evaluation = _score(model, read, data.path, faces, device=device, prior=prior, trained_on=trained_on)
     if undecided := len(faces) - len(evaluation.faces):
         say(f"left out {undecided:,} {split} faces without a majority of votes")
     if warning := trained_elsewhere(read.notes, str(data.path)):
@@ -84,10 +83,10 @@ def evaluate(
     if corruptions:
         evaluation = with_corruptions(evaluation, read, device, prior, progress_bar("corrupting", 75, " parts"))
     facts = {
-        "model": str(model.model),
+        "model": str(model),
         "data": str(data.path),
         "split": split,
-        "model_sha256": model_digest(model.model),
+        "model_sha256": model_digest(model),
     }
     origin = Provenance(**facts, prior=prior, notes=dict(read.notes), command=command)
     record = evaluation_record(evaluation, origin)
@@ -103,18 +102,18 @@ def evaluate(
 def compare(
     models: tyro.conf.Positional[Annotated[tuple[Path, ...], several("MODEL")]],
     data: PartOptions = NO_DATA,
-    classes: Annotated[str, option("NAMES", "the files'")] = "",
     out: Annotated[Path | None, option("FOLDER", "runs/compare")] = None,
     device: Device = "auto",
+    latex: Switch = False,
     json: Json = False,
 ) -> None:
-    """Compare models on the same faces: differences, intervals, McNemar's test.
+    """Compare models on the same faces: differences, intervals, McNemar's test; seeds of one recipe also together.
 
     Args:
         models: two or more of: model file, run folder, name of a model that comes with Mien, predictions.csv of any
             origin. For predictions.csv alone no data are needed, but then no face is drawn.
-        classes: what the classes of models are called, in their order, where the files do not say: angry,happy,...
         out: folder for models.csv, pairs.csv and the picture, which `mien report --compare` takes.
+        latex: print the tables for a paper (with the package booktabs).
     """
     command = command_line(compare, locals())
     require("mien compare", "torch", "scikit-learn", "scipy", "matplotlib")
@@ -136,7 +135,7 @@ def compare(
     if len(models) < 2:
         raise UsageError("nothing to compare; give two or more models or predictions.csv files")
     tables = {path: read_answers(path) for path in models if path.suffix.lower() == ".csv"}
-    networks = {path: read_with_remark(path, classes) for path in models if path not in tables}
+    networks = {path: read_with_remark(path, data.order) for path in models if path not in tables}
     if networks and not data.data:
         raise UsageError(f"{next(iter(networks))}: a model needs faces to predict on; add --data DATA")
     if not data.data and (data.labels == "votes" or data.votes):
@@ -152,10 +151,10 @@ def compare(
         for table in tables.values():
             check_same_faces(labels_of(faces, f"{data.path} ({split})"), table)
         for path, read in networks.items():
-            tables[path] = answers_of(_score(path, read, data.path, faces, device=device), str(path))
+            tables[path] = answers_of(_score(path, read, data.path, faces, device=device), str(path), read.notes)
     comparison = compared([tables[path] for path in models])
     record = comparison_record(comparison, faces=scope, command=command)
-    print(as_json(record.to_json()) if json else comparison_text(record))
+    print(as_json(record.to_json()) if json else comparison_text(record, latex=latex))
     write_comparison(record, folder)
     draw_comparison(comparison, faces, folder, head=f"{record.n:,} {scope}")
     say(f"tables{' and picture' if faces else ''} are in {folder}")
@@ -163,7 +162,7 @@ def compare(
 
 def explain(
     photo: tyro.conf.Positional[Annotated[Path | None, option("PHOTO", "none")]] = None,
-    model: ModelOptions = BASE,
+    model: Annotated[Path, MODEL] = Path("base"),
     data: PartOptions = NO_DATA,
     method: MethodChoice = "auto",
     out: Annotated[Path | None, option("FOLDER", "runs/<model>-<split>, for a photo runs/explain")] = None,
@@ -176,44 +175,55 @@ def explain(
             can, which is not with .onnx.
         out: folder whose figures/ receives the pictures.
     """
+    command = command_line(explain, locals())
     if photo and data.data:
         raise UsageError("a photo and --data are two things to explain; give one of them")
     if photo and (data.labels == "votes" or data.votes):
         raise UsageError("--labels and --votes are about --data; leave them out for a photo")
     if photo:
-        _explain_photo(photo, model, method, out or RUNS / "explain")
+        _explain_photo(photo, model, data.order, method, out or RUNS / "explain")
         return
     if not data.data:
         raise UsageError("nothing to explain; give a photo, or --data DATA")
     require("mien explain --data", "torch", "scikit-learn", "scipy", "matplotlib")
     from mien.explain.study import check_maps, study, write_check
+    from mien.models.files import model_digest
+    from mien.records.looks import ExplanationRecord
     from mien.report.draw import draw_check, draw_study
     from mien.report.tables import title
 
-    read = model.read()
+    read = read_with_remark(model, data.order)
     faces, split = data.choose(data.read())
-    folder = out or _evaluation_folder(model.model, data.path, split, data.labels)
-    evaluation = _score(model.model, read, data.path, faces)
-    head = title(str(model.model), str(data.path), split, evaluation.scores.n)
+    folder = out or _evaluation_folder(model, data.path, split, data.labels)
+    evaluation = _score(model, read, data.path, faces)
+    head = title(str(model), str(data.path), split, evaluation.scores.n)
     list_paths(draw_study(study(read, evaluation, method), folder, head=head))
     if check := check_maps(read, evaluation, method):
         write_check(check, folder)
         list_paths(draw_check(check, folder, head=head))
     else:
         say("no sanity check of the maps: it needs the weights of a run folder or .safetensors file")
+    ExplanationRecord(
+        model=str(model),
+        model_sha256=model_digest(model),
+        notes=dict(read.notes),
+        data=str(data.path),
+        split=split,
+        command=command,
+    ).write(folder)
 
 
-def _explain_photo(photo: Path, model: ModelOptions, method: MethodChoice, out: Path) -> None:
+def _explain_photo(photo: Path, model: Path, classes: str, method: MethodChoice, out: Path) -> None:
     """Draw where the model looks on each face of a photo; needs nothing but the core."""
     from mien.explain.photo import explain_faces, photo_picture
     from mien.records.figures import FIGURES
 
-    read = model.read()
+    read = read_with_remark(model, classes)
     if method == "gradcam":
         require("Grad-CAM", "torch")
     maps = explain_faces(read, _faces_of(photo, read), method)
     file = out / FIGURES / f"{photo.stem}.png"
-    picture = photo_picture(maps, f"{model.model} on {photo.name}")
+    picture = photo_picture(maps, f"{model} on {photo.name}")
     atomic.write_with(file, picture.save)
     print(file)
 
@@ -221,10 +231,9 @@ def _explain_photo(photo: Path, model: ModelOptions, method: MethodChoice, out: 
 def _score(path: Path, model: Model, data: Path, faces: Dataset, **options: Any) -> Evaluation:
     """The evaluation of a model; an error names its file and the data."""
     from mien.evaluate.evaluation import evaluate as score
-    from mien.models.files import check_classes
+    from mien.evaluate.evaluation import match_classes
 
-    check_classes(model, faces.classes, str(path), str(data))
-    return score(model, faces, **options)
+    return score(model, match_classes(model, faces, str(path), str(data)), **options)
 
 
 def _evaluation_folder(model: Path, data: Path, split: str, labels: Labels, prior: Prior = "natural") -> Path:

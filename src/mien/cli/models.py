@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from mien import atomic
-from mien.cli.options import DATA, DataOptions, ModelOptions, PartOptions, Switch, option, read_with_remark
+from mien.cli.options import DATA, MODEL, DataOptions, PartOptions, Switch, option, read_with_remark
 from mien.errors import UsageError
 from mien.extras import require
 
@@ -16,7 +16,7 @@ _VAL = PartOptions(tyro.MISSING, split="val")
 
 
 def calibrate(
-    model: ModelOptions,
+    model: Annotated[Path, MODEL],
     save_as: Annotated[Path, tyro.conf.arg(metavar="FILE")],
     data: PartOptions = _VAL,
 ) -> None:
@@ -31,7 +31,7 @@ def calibrate(
     from mien.report.terminal import calibration_text
 
     check_writable(save_as)
-    read = model.read()
+    read = read_with_remark(model, data.order)
     faces, _ = data.choose(data.read())
     calibration = fit(read, faces)
     write_model(calibration.model, save_as)
@@ -50,7 +50,6 @@ def export(
 
     Args:
         model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien.
-            An .onnx file can only be copied.
         file: what to write: .safetensors, .onnx, or for the classic network .keras or .h5; replaced if it is there.
         int8: write an .onnx file of a quarter of the size, several times as fast; its ranges are those of DATA.
         data: the data that the model was trained on; with --int8 only.

@@ -36,6 +36,14 @@ Json = Annotated[
     tyro.conf.FlagCreatePairsOff[bool],
     tyro.conf.arg(help="print the result as JSON.", help_behavior_hint="(default: off)"),
 ]
+MODEL = tyro.conf.arg(
+    name="model-path",
+    aliases=["--model"],
+    metavar="MODEL",
+    help="model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien: "
+    "base, tiny or base-fer2013.",
+)
+CLASSES = tyro.conf.arg(metavar="NAMES", help_behavior_hint="(default: as they are)")
 DATA = tyro.conf.arg(name="data-dir", aliases=["--data"], metavar="DATA", help_behavior_hint="(optional)")
 RUNS = Path("runs")
 _SEEDS = 2**32  # what every generator takes
@@ -49,11 +57,13 @@ class DataOptions:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         labels: "given" by the data, or by the "votes" of several annotators.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class.
+        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out).
     """
 
     data: Annotated[Path | None, DATA]
     labels: Labels = "given"
     votes: Annotated[Path | None, option("FILE", "those that the data were prepared with")] = None
+    classes: Annotated[str, CLASSES] = ""
 
     @property
     def path(self) -> Path:
@@ -61,6 +71,11 @@ class DataOptions:
         if self.data is None:
             raise UsageError("no faces are given; add --data DATA")
         return self.data
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What classes of the data are called; raises UsageError for what is no such list."""
+        return data_names(self.classes)
 
     @property
     def votes_file(self) -> Path | None:
@@ -83,7 +98,7 @@ class DataOptions:
         from mien.data.votes import join_split
 
         votes = self.votes_file
-        split = open_data(self.path)
+        split = open_data(self.path, classes=self.names)
         if votes:
             split, joined = join_split(votes, split)
             for name, part in joined.items():
@@ -100,14 +115,28 @@ class PartOptions(DataOptions):
 
     Args:
         split: the part of the data; "val" where there is no test part, "all" for all parts together.
+        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out). Names without "=" are
+            those of the model's classes, in its order, where its file does not say: angry,happy,...
     """
 
     split: Literal["train", "val", "test", "all"] = "test"
+    classes: Annotated[str, CLASSES] = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What classes of the data are called."""
+        return data_names(",".join(name for name in self.classes.split(",") if "=" in name))
+
+    @property
+    def order(self) -> str:
+        """What the model's classes are called, in its order; "" where its file says."""
+        return ",".join(name for name in self.classes.split(",") if "=" not in name)
 
     def choose(self, parts: Split) -> tuple[Dataset, str]:
         """The faces of the part, and its name."""
         if self.split == "test" and not len(parts.test):
-            say("there is no test part; taking val instead")
+            drawn = "; its faces were drawn from train, which the model may have learned" if parts.val_of_train else ""
+            say(f"there is no test part; taking val instead{drawn}")
             return parts.part("val"), "val"
         return parts.part(self.split), self.split
 
@@ -120,12 +149,10 @@ class ModelOptions:
     """The model.
 
     Args:
-        model: model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien:
-            base, tiny or base-fer2013.
         classes: what the model's classes are called, in its order, where the file does not say: angry,happy,...
     """
 
-    model: Annotated[Path, tyro.conf.arg(name="model-path", aliases=["--model"], metavar="MODEL")]
+    model: Annotated[Path, MODEL]
     classes: Annotated[str, option("NAMES", "the file's")] = ""
 
     def read(self) -> Model:
@@ -146,6 +173,13 @@ def read_with_remark(path: Path, classes: str = "") -> Model:
             f"{path}: class names {read.notes['classes']}; if they are others, say --classes a,b,c in the model's order"
         )
     return read
+
+
+def data_names(text: str) -> dict[str, str]:
+    """What classes of data are called, from a flag; raises UsageError for what is no list of <class>=<name>."""
+    from mien.data.classes import read_names
+
+    return read_names(text) if text else {}
 
 
 def check_seed(seed: int) -> None:

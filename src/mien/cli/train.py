@@ -37,7 +37,7 @@ _NO_DATA = DataOptions(None)
 
 def train(
     data: DataOptions = _NO_DATA,
-    recipe: Annotated[str | None, option("NAME", "classic")] = None,
+    recipe: Annotated[str | None, option("NAME", "classic; with --init finetune")] = None,
     epochs: Annotated[int | None, _of_recipe("epochs", "INT")] = None,
     batch_size: Annotated[int | None, _of_recipe("batch_size", "INT")] = None,
     rate: Annotated[float | None, _of_recipe("rate", "FLOAT")] = None,
@@ -61,8 +61,8 @@ def train(
         balance: class weights, their square roots, or none.
         teacher: distillation: model file, run folder or name of a model that comes with Mien, whose probabilities are
             half of what is learned; may be given several times, for the mean of all.
-        init: model file, run folder or name of a model that comes with Mien, whose weights training begins with; see
-            the recipe finetune.
+        init: model file, run folder, or name of a model that comes with Mien (base, tiny, base-fer2013), whose weights
+            training begins with; on classes of your own it gets a new last layer.
         freeze: how many of the first blocks of convolutions stay as --init brings them.
         seed: draws weights, order, augmentation and dropout.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
@@ -73,6 +73,7 @@ def train(
     command = command_line(train, locals())
     require("mien train", "torch", "safetensors")
     from mien.folders import free_folder
+    from mien.models.files import read_model
     from mien.train.recipes import find_recipe, with_changes
     from mien.train.run import RunConfig, train_run
 
@@ -81,7 +82,7 @@ def train(
         return
     if not data.data:
         raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
-    chosen = find_recipe(recipe or "classic")
+    chosen = find_recipe(recipe or ("finetune" if init else "classic"))
     if freeze and not init:
         raise UsageError(f"--freeze {freeze} keeps weights as --init brings them; add --init MODEL, such as base")
     changes = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "balance": balance, "freeze": freeze}
@@ -89,9 +90,9 @@ def train(
     seed = seed or 0
     check_seed(seed)
     if save_as:
-        _check_target(save_as, chosen.network)
+        _check_target(save_as, chosen.network or (read_model(init).architecture if init else ""))
     folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
-    given = str(data.path), command, save_as, data.votes_file, teacher, init
+    given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names
     _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)
 
 

@@ -85,13 +85,15 @@ class Dataset:
 class Split:
     """Faces divided for training, for choosing, and for the one final measurement.
 
-    A part that the source lacks is an empty data set. `origin` says in words who made the division.
+    A part that the source lacks is an empty data set. `origin` says in words who made the division. val_of_train:
+    whether val was drawn from the source's own train part.
     """
 
     train: Dataset
     val: Dataset
     test: Dataset
     origin: str
+    val_of_train: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -104,12 +106,12 @@ class Split:
 
     def part(self, name: str) -> Dataset:
         """The part called `name`, or all of them as one for "all"; raises DataError where it is empty."""
-        part: Dataset = self.all() if name == WHOLE else getattr(self, name)
+        part: Dataset = self._all() if name == WHOLE else getattr(self, name)
         if not len(part):
             raise DataError(f"no {name} faces in this data ({self.origin}); it has {', '.join(self.parts())}")
         return part
 
-    def all(self) -> Dataset:
+    def _all(self) -> Dataset:
         """The faces of all parts as one set, train first; of two with one path, the second gets a number."""
         parts = [self.train, self.val, self.test]
         shares = [part.shares for part in parts if part.shares is not None]

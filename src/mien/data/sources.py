@@ -129,7 +129,8 @@ def open_data(
     train, val, test = (data.subset(np.flatnonzero(parts == part)) for part in PARTS)
     leaked = int(shared_with(np.concatenate([val.images, test.images]), train.images).sum()) if source.origin else 0
     notes = [f"{leaked:,} val and test faces are also in train"] if leaked else []
-    return Split(train, val, test, origin="; ".join([origin, *notes, *filter(None, [source.remark])]))
+    drawn = source.own_folders and len(val) > 0 and all(entry.part != "val" for entry in source.entries)
+    return Split(train, val, test, "; ".join([origin, *notes, *filter(None, [source.remark])]), drawn)
 
 
 def divide(source: Source, data: Dataset, seed: int) -> tuple[NDArray[np.str_], str]:

@@ -10,8 +10,8 @@ from scipy.optimize import minimize_scalar
 
 from mien.data.dataset import Dataset
 from mien.data.votes import with_majority
+from mien.evaluate.evaluation import match_classes
 from mien.evaluate.reliability import calibration_error
-from mien.models.files import check_classes
 from mien.models.model import Model, logits, softmax
 
 if TYPE_CHECKING:
@@ -37,10 +37,9 @@ class Calibration:
 def calibrate(model: Model, faces: Dataset, *, seed: int = 0) -> Calibration:
     """`model` with the temperature that fits `faces` best (by likelihood); `seed` draws the halves.
 
-    Raises ModelError where the model has other classes than the data.
+    Raises ModelError where the model lacks a class of the data.
     """
-    check_classes(model, faces.classes, "the model", "the data")
-    faces = with_majority(faces)
+    faces = with_majority(match_classes(model, faces))
     predictions = logits(model, faces.images)
     halves = np.array_split(np.random.default_rng(seed).permutation(len(faces)), 2)
     crossed = np.empty_like(predictions)

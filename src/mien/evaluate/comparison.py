@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from mien.errors import DataError
 from mien.evaluate.bootstrap import macro_mean, rates, resample
 from mien.evaluate.evaluation import Evaluation
 from mien.evaluate.intervals import middle_95
-from mien.records.comparison import MODELS, PAIRS, ComparisonRecord, ModelScore, Pair
+from mien.records.comparison import MODELS, PAIRS, ComparisonRecord, ModelScore, Pair, SeedScores
+from mien.records.evaluation import PREDICTIONS, EvaluationRecord
 from mien.records.intervals import wilson
 from mien.records.record import plain
+from mien.records.run import GIVEN_MODELS, OLD_NOTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +34,14 @@ _REMEDY = "give a table with path, label and predicted of each face once, as mie
 
 @dataclass(frozen=True)
 class Answers:
-    """One model's predictions: by the path of each face, its label and the predicted class, as names."""
+    """One model's predictions: by the path of each face, its label and the predicted class, as names.
+
+    notes: what the model's file says of its training.
+    """
 
     name: str
     by_path: dict[str, tuple[str, str]]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,13 +54,14 @@ class Comparison:
     answers: NDArray[np.int64]
     models: tuple[ModelScore, ...]
     pairs: tuple[Pair, ...]
+    seeds: tuple[SeedScores, ...]
 
 
-def answers_of(evaluation: Evaluation, name: str) -> Answers:
+def answers_of(evaluation: Evaluation, name: str, notes: Mapping[str, str]) -> Answers:
     """The predictions of the model called `name`, which was just evaluated."""
     names = np.array(evaluation.faces.classes)
     answers = zip(names[evaluation.faces.labels].tolist(), names[evaluation.predicted].tolist(), strict=True)
-    return Answers(name, dict(zip(evaluation.faces.paths, answers, strict=True)))
+    return Answers(name, dict(zip(evaluation.faces.paths, answers, strict=True)), notes)
 
 
 def labels_of(faces: Dataset, name: str) -> Answers:
@@ -77,7 +85,8 @@ def read_answers(path: Path) -> Answers:
     read_rows(path, _COLUMNS, add, _REMEDY)
     if not by_path:
         raise DataError(f"{path}: lists no predictions; {_REMEDY}")
-    return Answers(str(path), by_path)
+    record = EvaluationRecord.found(path.parent) if path.name == PREDICTIONS else None
+    return Answers(str(path), by_path, record.notes if record else {})
 
 
 def check_same_faces(first: Answers, other: Answers) -> None:
@@ -115,12 +124,14 @@ def compare(given: Sequence[Answers]) -> Comparison:
     paths = tuple(first.by_path)
     labels = np.array([index[first.by_path[path][0]] for path in paths])
     answers = np.array([[index[one.by_path[path][1]] for path in paths] for one in given])
-    scores = (_model_score(one.name, labels, row, len(classes)) for one, row in zip(given, answers, strict=True))
-    pairs = tuple(
+    scores = [_model_score(one.name, labels, row, len(classes)) for one, row in zip(given, answers, strict=True)]
+    pairs = [
         _pair(given[i].name, given[j].name, labels, answers[[i, j]], len(classes))
         for i, j in combinations(range(len(given)), 2)
-    )
-    return Comparison(classes, paths, labels, answers, tuple(scores), pairs)
+    ]
+    corrected = zip(pairs, holm([pair.mcnemar_p for pair in pairs]), strict=True)
+    pairs = tuple(replace(pair, holm_p=p) for pair, p in corrected)
+    return Comparison(classes, paths, labels, answers, tuple(scores), pairs, _seed_scores(given, scores))
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -132,10 +143,28 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """Holm's correction (1979) for several tests: p's in the order given, each as the test's level must be compared to.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
+        corrected[i] = largest
+    return corrected
+
+
 def comparison_record(comparison: Comparison, *, faces: str, command: str) -> ComparisonRecord:
     """The record of a comparison; `faces` says which ones were compared."""
     return ComparisonRecord(
-        faces=faces, command=command, n=len(comparison.labels), models=comparison.models, pairs=comparison.pairs
+        faces=faces,
+        command=command,
+        n=len(comparison.labels),
+        models=comparison.models,
+        pairs=comparison.pairs,
+        seeds=comparison.seeds,
     )
 
 
@@ -156,6 +185,28 @@ def _model_score(name: str, labels: NDArray[np.int64], predicted: NDArray[np.int
     right = int((labels == predicted).sum())
     macro = float(macro_mean(here.f1)[0])
     return ModelScore(name, right / len(labels), wilson(right, len(labels)), macro, middle_95(macro_mean(drawn.f1)))
+
+
+def _seed_scores(given: Sequence[Answers], models: Sequence[ModelScore]) -> tuple[SeedScores, ...]:
+    """Mean and deviation of the models whose notes are the same but for the seed; only where there are several."""
+    groups: dict[tuple[str, ...], dict[str, ModelScore]] = {}
+    for one, scores in zip(given, models, strict=True):
+        if {"recipe", "seed"} <= one.notes.keys():
+            notes = {OLD_NOTES.get(name, name): note for name, note in one.notes.items()}
+            kind = tuple(notes.get(key, "") for key in ("recipe", "data", *GIVEN_MODELS))
+            groups.setdefault(kind, {})[one.notes["seed"]] = scores
+    return tuple(
+        SeedScores(
+            recipe=kind[0],
+            models=tuple(one.model for one in group.values()),
+            accuracy=mean(one.accuracy for one in group.values()),
+            accuracy_sd=stdev(one.accuracy for one in group.values()),
+            macro_f1=mean(one.macro_f1 for one in group.values()),
+            macro_f1_sd=stdev(one.macro_f1 for one in group.values()),
+        )
+        for kind, group in groups.items()
+        if len(group) > 1
+    )
 
 
 def _pair(a: str, b: str, labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Pair:
@@ -184,8 +235,8 @@ def _pair(a: str, b: str, labels: NDArray[np.int64], predicted: NDArray[np.int64
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of a table: an interval as two columns, `_low` and `_high`."""
     flat: dict[str, Any] = {}
-    for field, value in row.items():
-        key, scalar = field.replace("_difference", "_b_minus_a"), isinstance(value, str | int | float)
+    for name, value in row.items():
+        key, scalar = name.replace("_difference", "_b_minus_a"), isinstance(value, str | int | float)
         cells = {key: value} if scalar else {f"{key}_low": value[0], f"{key}_high": value[1]}
-        flat |= {name: f"{cell:.6g}" if isinstance(cell, float) else cell for name, cell in cells.items()}
+        flat |= {column: f"{cell:.6g}" if isinstance(cell, float) else cell for column, cell in cells.items()}
     return flat

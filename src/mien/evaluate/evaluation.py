@@ -14,12 +14,12 @@ from mien.csv_files import csv_text
 from mien.data.copies import copy_groups, shared_with
 from mien.data.dataset import Dataset
 from mien.data.votes import with_majority
+from mien.errors import DataError, ModelError
 from mien.evaluate.bootstrap import intervals
 from mien.evaluate.curves import ClassCurves, precision_recall, roc, selective_score
 from mien.evaluate.reliability import error_if_calibrated
 from mien.evaluate.robustness import Robustness, Wrap, robustness, robustness_text
 from mien.evaluate.scores import cross_entropy, score
-from mien.models.files import check_classes
 from mien.models.model import Model, Prior, predict_proba
 from mien.records.evaluation import (
     CONFUSION,
@@ -96,17 +96,28 @@ def evaluate(
     """Run `model` over `faces` and score its predictions.
 
     Where annotators voted on the faces, those without a majority are left out. Given the faces it was `trained_on`,
-    copies of these are told apart. Raises ModelError where the model has other classes than the data.
+    copies of these are told apart. The data may lack some of the model's classes; raises ModelError where the model
+    lacks one of theirs.
 
     >>> from mien import open_data, read_model                                              # doctest: +SKIP
     >>> evaluate(read_model("base"), open_data("data").test).scores.accuracy_ci95           # doctest: +SKIP
     (0.84, 0.864)
     """
-    check_classes(model, faces.classes, "the model", "the data")
-    faces = with_majority(faces)
+    faces = with_majority(match_classes(model, faces))
     in_training = shared_with(faces.images, trained_on.images) if trained_on else None
     probabilities = predict_proba(model, faces.images, device, prior)
     return Evaluation(faces, probabilities, score(probabilities, faces.labels, faces.classes), in_training)
+
+
+def match_classes(model: Model, faces: Dataset, model_name: str = "the model", data_name: str = "the data") -> Dataset:
+    """The faces, labelled by the model's classes; raises ModelError where it lacks one that they carry."""
+    try:
+        return faces.with_classes(model.classes)
+    except DataError as error:
+        raise ModelError(
+            f"{model_name} on {data_name}: {error} (--classes OLD=), rename their class (--classes OLD=NEW), or train "
+            "on them"
+        ) from None
 
 
 def with_flip(evaluation: Evaluation, model: Model, device: str = "auto", prior: Prior = "natural") -> Evaluation:
@@ -139,6 +150,7 @@ def evaluation_record(evaluation: Evaluation, provenance: Provenance) -> Evaluat
         at_80_coverage=selective_score(predictions, faces.labels, _COVERAGE),
         cross_entropy=None if faces.shares is None else cross_entropy(predictions, faces.shares),
         without_copies=scores_without_copies(evaluation),
+        present_only=scores_of_present(evaluation),
         tta_flip=None if evaluation.flipped is None else score(evaluation.flipped, faces.labels, faces.classes),
         corruptions=evaluation.robustness.scores if evaluation.robustness else None,
     )
@@ -152,6 +164,17 @@ def scores_without_copies(evaluation: Evaluation) -> ScoresWithoutCopies | None:
     faces = evaluation.faces
     rest = score(evaluation.probabilities[~copied], faces.labels[~copied], faces.classes)
     return ScoresWithoutCopies(**vars(rest), copies=int(copied.sum()))
+
+
+def scores_of_present(evaluation: Evaluation) -> Scores | None:
+    """The scores where only classes that occur in the data may be predicted; None where all of them occur."""
+    faces = evaluation.faces
+    present = np.flatnonzero(faces.counts())
+    if len(present) == len(faces.classes):
+        return None
+    likely = np.maximum(evaluation.probabilities[:, present], np.finfo(np.float32).tiny)
+    classes = tuple(faces.classes[k] for k in present)
+    return score(likely / likely.sum(1, keepdims=True), np.searchsorted(present, faces.labels), classes)
 
 
 def write_evaluation(evaluation: Evaluation, record: EvaluationRecord, folder: Path) -> None:

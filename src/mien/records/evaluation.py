@@ -122,7 +122,8 @@ class EvaluationRecord(Provenance, Scores, Record):
 
     ece_if_calibrated: the calibration error that a perfectly calibrated model would show on as many faces, with the
     middle 95 % of it. at_80_coverage: the most confident 80 % of the predictions. cross_entropy: against the shares of
-    votes. Fields are None where they were not measured.
+    votes. present_only: the scores where only classes that occur in the data may be predicted, None where all occur.
+    Fields are None where they were not measured.
     """
 
     FILE: ClassVar = "metrics.json"
@@ -137,8 +138,14 @@ class EvaluationRecord(Provenance, Scores, Record):
     at_80_coverage: SelectiveScore
     cross_entropy: float | None = None
     without_copies: ScoresWithoutCopies | None = None
+    present_only: Scores | None = None
     tta_flip: Scores | None = None
     corruptions: CorruptionScores | None = None
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The classes of the model of which the data hold no face."""
+        return tuple(name for name, one in self.per_class.items() if not one.support)
 
     @classmethod
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,7 +66,8 @@ class Outcome:
 class RunRecord(Record):
     """What a run was started with, and how it ended.
 
-    class_weights: of the loss, by class. save_as, votes: paths as given. outcome: None while it is running, or where
+    class_weights: of the loss, by class. save_as, votes: paths as given. classes: new names for
+    classes of the data. outcome: None while it is running, or where
     it was killed.
     """
 
@@ -82,6 +83,7 @@ class RunRecord(Record):
     command: str
     save_as: str | None = None
     votes: str | None = None
+    classes: dict[str, str] = field(default_factory=dict)
     init: ModelReference | None = None
     teachers: tuple[ModelReference, ...] = ()
     outcome: Outcome | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from mien.records.figures import (
     DATA_FIGURES,
     DISAGREEMENTS,
     FIGURES,
+    HEAT_FIGURES,
     METHODS,
+    RESULT_FIGURES,
     TRAINING_FIGURES,
     sanity_file,
 )
+from mien.records.looks import ExplanationRecord, ExplorationRecord
 from mien.records.run import (
     CONFIG,
     GIVEN_MODELS,
@@ -76,26 +80,35 @@ class ReportData:
     figures: Mapping[str, Path | bytes] = field(default_factory=dict)
 
 
-def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path] = ()) -> ReportData:
+def collect(
+    folder: Path, audit: Path | None = None, comparisons: Sequence[Path] = (), beside: Sequence[Path] = ()
+) -> ReportData:
     """The content of the page for `folder`, with what `mien audit` and `mien compare` left in the other folders.
+
+    A run that was not evaluated in its own folder takes from those in `beside` what belongs to its model and data.
 
     Raises DataError where there is nothing to report, or a file is damaged, UsageError for a folder of another kind.
     """
-    evaluation = EvaluationRecord.found(folder)
+    evaluation, others = EvaluationRecord.found(folder), ()
     run_folder = folder if (folder / CONFIG).is_file() else _run_of(evaluation)
     run = RunRecord.read(run_folder) if run_folder else None
     history = read_history(run_folder) if run_folder and (run_folder / HISTORY).is_file() else []
-    figures = _figures(folder, ALL_FIGURES)
+    figures, sanity = _figures(folder, ALL_FIGURES), _sanity(folder)
     if run_folder and run_folder != folder:
         figures = _figures(run_folder, DATA_FIGURES + TRAINING_FIGURES) | figures
+    found = _Found()
+    if run and not evaluation:
+        found = _found(run, folder, beside)
+        evaluation, *others = [*found.evaluations, None]
+        figures, sanity = {**found.figures, **figures}, {**found.sanity, **sanity}
     if not (evaluation or run or figures):
         raise DataError(f"{folder}: nothing to report here; {_first(folder)}")
     audited = AuditRecord.read(audit) if audit else None
     compared = [ComparisonRecord.read(other) for other in comparisons]
     for i, other in enumerate(comparisons):
         figures |= {f"{name}{i}": path for name, path in _figures(other, (DISAGREEMENTS,)).items()}
-    checks = {method: folder / sanity_file(method) for method in METHODS}
-    made_by = [record.command for record in (audited, run, evaluation, *compared) if record and record.command]
+    records = (audited, run, evaluation, *found.looks, *compared)
+    made_by = [record.command for record in records if record and record.command]
     return ReportData(
         title=f"{run.recipe.name}, seed {run.seed}" if run else evaluation.model if evaluation else folder.name,
         identity=_identity(run, evaluation, folder),
@@ -103,11 +116,11 @@ def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path]
         drawn=any(note.startswith(_DRAWN) for note in _data_notes(run, evaluation)),
         notices=tuple(_notices(run, evaluation, folder)),
         training=training_part(run, history, evaluation) if run else TrainingPart(),
-        results=results_part(evaluation) if evaluation else ResultsPart(),
+        results=results_part(evaluation, [other for other in others if other]) if evaluation else ResultsPart(),
         audit=audited,
         audit_words=audit_words(audited) if audited else None,
         comparisons=tuple(map(comparison_tables, compared)),
-        sanity={method: read_table(path) for method, path in checks.items() if path.is_file()},
+        sanity=sanity,
         model=_model(run, evaluation, run_folder),
         made_by=tuple(dict.fromkeys(made_by)),
         commands=_commands(run, evaluation, folder, audit, comparisons),
@@ -115,9 +128,51 @@ def collect(folder: Path, audit: Path | None = None, comparisons: Sequence[Path]
     )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What belongs to a run in other folders: evaluations, the first to be shown; pictures; and what drew these."""
+
+    evaluations: Sequence[EvaluationRecord] = ()
+    looks: Sequence[ExplorationRecord | ExplanationRecord] = ()
+    figures: Mapping[str, Path | bytes] = field(default_factory=dict)
+    sanity: Mapping[str, Table] = field(default_factory=dict)
+
+
+def _found(run: RunRecord, folder: Path, beside: Sequence[Path]) -> _Found:
+    """What belongs to the model and data of the run in `folder`; of several evaluations, test and natural prior first.
+
+    A damaged file in another folder is no matter of this one.
+    """
+    evaluations, looks, figures, sanity = [], [], {}, {}
+    for other in beside:
+        with suppress(DataError):
+            explored = ExplorationRecord.found(other)
+            if explored and explored.sha256 == run.data.sha256:
+                looks.append(explored)
+                figures |= _figures(other, DATA_FIGURES)
+        with suppress(DataError):
+            explained = ExplanationRecord.found(other)
+            if explained and _same_model(folder, explained):
+                looks.append(explained)
+                figures, sanity = figures | _figures(other, HEAT_FIGURES), sanity | _sanity(other)
+        with suppress(DataError):
+            record = EvaluationRecord.found(other)
+            if record and record.model_sha256 and _same_model(folder, record):
+                evaluations.append((record.split != "test", record.prior != "natural", str(other), other, record))
+    evaluations.sort(key=lambda item: item[:3])
+    if evaluations:
+        figures |= _figures(evaluations[0][3], RESULT_FIGURES)
+    return _Found([item[-1] for item in evaluations], looks, figures, sanity)
+
+
 def _figures(folder: Path, names: Sequence[str]) -> dict[str, Path | bytes]:
     paths = {name: folder / FIGURES / f"{name}.png" for name in names}
     return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def _sanity(folder: Path) -> dict[str, Table]:
+    paths = {method: folder / sanity_file(method) for method in METHODS}
+    return {method: read_table(path) for method, path in paths.items() if path.is_file()}
 
 
 def _run_of(evaluation: EvaluationRecord | None) -> Path | None:
@@ -130,8 +185,8 @@ def _run_of(evaluation: EvaluationRecord | None) -> Path | None:
     return next((run for run in runs if _same_model(run, evaluation)), None)
 
 
-def _same_model(run: Path, evaluation: EvaluationRecord) -> bool:
-    """Whether the evaluated model is the run's: by its digest, or, in another format, by the run it says it is from."""
+def _same_model(run: Path, evaluation: EvaluationRecord | ExplanationRecord) -> bool:
+    """Whether the evaluated or explained model is the run's: by digest, or, in another format, by the run it names."""
     if not evaluation.model_sha256 or Path(evaluation.notes.get("run", "")).resolve() == run.resolve():
         return True
     file = run / MODEL_FILE

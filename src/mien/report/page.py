@@ -26,6 +26,7 @@ from mien.report.content import ReportData, collect
 from mien.report.tables import percent
 
 REPORT, AUDIT_PAGE = "report.html", "audit.html"
+RUNS = Path("runs")  # where commands leave their folders unless told otherwise
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIGURE_DPI = 150
 _CSS_DPI = 96
@@ -41,10 +42,14 @@ class Picture(NamedTuple):
 def write_report(folder: Path, audit: Path | None = None, comparisons: Sequence[Path] = ()) -> Path:
     """Write `report.html` into `folder`, about what lies there and in the folders of an audit and of comparisons.
 
+    Evaluations, explanations and explorations that belong to a run are found in the folders beside it, and in runs/.
+
     Returns its path; raises what `collect` does.
     """
     path = folder / REPORT
-    text = render(collect(folder, audit, comparisons))
+    places = [place for place in (folder.resolve().parent, RUNS) if place.is_dir()]
+    beside = sorted({other.resolve() for place in places for other in place.iterdir() if other.is_dir()})
+    text = render(collect(folder, audit, comparisons, beside))
     atomic.write_bytes(path, text.encode("utf-8", "replace"))  # a file name may hold what UTF-8 cannot
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mien.records.evaluation import EvaluationRecord
@@ -31,16 +31,23 @@ class ResultsPart:
     corruptions: Table | None = None
 
 
-def results_part(record: EvaluationRecord) -> ResultsPart:
-    """What there is to say of an evaluation."""
+def results_part(record: EvaluationRecord, others: Sequence[EvaluationRecord] = ()) -> ResultsPart:
+    """What there is to say of an evaluation, and in a line each of other ones of the same model."""
     commonest, most = max(record.per_class.items(), key=lambda item: item[1].support)
+    also = {
+        f"also evaluated: {other.data} ({other.split}, {other.label_source}, {other.prior} prior)": (
+            f"accuracy {percent(other.accuracy)} ({percent_interval(other.accuracy_ci95)}), macro F1 "
+            f"{other.macro_f1:.3f}, n = {other.n:,}"
+        )
+        for other in others
+    }
     return ResultsPart(
         record=record,
         right=sum(row[k] for k, row in enumerate(record.confusion)),
         commonest=commonest,
         commonest_share=most.support / record.n,
         summary=tuple(summary(record)),
-        measures=_measures(record),
+        measures=_measures(record) | also,
         per_class=_per_class(record),
         confusion=_confusion(record),
         corruptions=_corruptions(record),
@@ -67,6 +74,7 @@ def _per_class(record: EvaluationRecord) -> Table:
     rows = [
         (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", ends(here.f1), f"{one.support:,}")
         for name, one, here in ((name, one, sure.per_class[name]) for name, one in record.per_class.items())
+        if one.support
     ]
     macro = (f"{value:.3f}" for value in (record.macro_precision, record.macro_recall, record.macro_f1))
     head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")

@@ -63,6 +63,12 @@ def certainty(record: EvaluationRecord) -> dict[str, str]:
         same = "unchanged (there are none)"
         less = f"{_short(without)}; {without.copies:,} faces excluded"
         facts["excluding faces also in training"] = less if without.copies else same
+    if record.present_only:
+        others = sum(line[k] for line in record.confusion for k, n in enumerate(record.per_class) if n in record.absent)
+        facts["if only classes that occur here may be predicted"] = (
+            f"{_short(record.present_only)}; all other figures also allow {joined(record.absent)}, of which the data "
+            f"hold no face and which is predicted for {others:,}. Macro scores average over the classes that occur"
+        )
     if record.tta_flip:
         facts["with flip test-time augmentation"] = _short(record.tta_flip)
     if record.corruptions:
@@ -72,23 +78,26 @@ def certainty(record: EvaluationRecord) -> dict[str, str]:
 
 
 def trained_elsewhere(notes: Mapping[str, str], data: str) -> str:
-    """A warning where a model's notes name other training data than `data`, by the last names of their paths."""
+    """A warning where a model's notes name no training data, or others than `data`, by the last name of the path."""
     trained_on = notes.get("data", "").removeprefix("drawn faces, not photographs; ").split(":")[0]
-    if not trained_on or trained_on == Path(data).name:
-        return ""
     name = Path(data).name
+    if trained_on == name:
+        return ""
+    if not trained_on:
+        return f"The model does not say what it was trained on; it may have seen faces of {name} in training."
     return f"The model was trained on {trained_on}; it is not known whether it has seen faces of {name} in training."
 
 
-def verdict(pair: Pair) -> str:
-    """Whether two models can be told apart, in a sentence."""
+def verdict(pair: Pair, pairs: int = 1) -> str:
+    """Whether two models can be told apart, in a sentence; of several `pairs`, with Holm's correction."""
     sign = -1 if pair.accuracy_difference < 0 else 1
     better, worse = (pair.b, pair.a)[::sign]
     low, high = sorted(sign * end for end in pair.accuracy_difference_ci95)
     gap = (
-        f"{signed(sign * pair.accuracy_difference)} points ({signed(low)} to {signed(high)}), {p_value(pair.mcnemar_p)}"
+        f"{signed(sign * pair.accuracy_difference)} points ({signed(low)} to {signed(high)}), {p_value(pair.p)}"
+        f"{f' (Holm, {pairs} pairs)' if pairs > 1 and pair.holm_p is not None else ''}"
     )
-    if pair.mcnemar_p >= _CHANCE:
+    if pair.p >= _CHANCE:
         return f"The accuracies of {better} and {worse} on these faces do not differ significantly: {gap}."
     return f"{better} is significantly more accurate than {worse} on these faces: {gap}."
 

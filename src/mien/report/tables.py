@@ -9,6 +9,10 @@ from pathlib import Path
 from mien.csv_files import read_rows
 
 _SMALLEST_P = 1e-300
+_LATEX = {sign: "\\" + sign for sign in "#$%&_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\0": r"\,",
+    "±": r"$\pm$", "\u2212": "$-$", "<": "$<$", ">": "$>$",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,29 @@ def counts_table(counts: Mapping[str, Mapping[str, int]], sums: bool = True) -> 
     sizes = [sum(by_class.values()) for by_class in counts.values()]
     last = ("all", *(f"{number:,}" for number in [*sizes, *([total] if sums else [])]), "100 %")
     return Table(("class", *counts, *(["all"] if sums else []), "share"), (*rows, last), total=True)
+
+
+def latex_table(table: Table) -> str:
+    """A table for a paper, in the manner of the package booktabs.
+
+    >>> print(latex_table(Table(("model", "accuracy"), (("my_net", "86.1 %"),))))
+    \\begin{tabular}{lr}
+    \\toprule
+    model & accuracy \\\\
+    \\midrule
+    my\\_net & 86.1\\,\\% \\\\
+    \\bottomrule
+    \\end{tabular}
+    """
+    head, *rows = (" & ".join(map(_latex, line)) + r" \\" for line in (table.head, *table.rows))
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}"
+    return "\n".join([begin, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"])
+
+
+def _latex(text: str) -> str:
+    """Text as LaTeX shows it as it is; signs of mathematics in math mode."""
+    text = text.replace(" %", "\0%")
+    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 def percent(share: float) -> str:

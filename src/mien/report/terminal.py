@@ -12,7 +12,16 @@ from mien.records.data import DataFacts, Preparation
 from mien.records.evaluation import EvaluationRecord, Scores
 from mien.report.comparison import comparison_tables
 from mien.report.summaries import certainty, summary
-from mien.report.tables import Table, counts_table, ends, percent, percent_interval, title, whole_percent
+from mien.report.tables import (
+    Table,
+    counts_table,
+    ends,
+    latex_table,
+    percent,
+    percent_interval,
+    title,
+    whole_percent,
+)
 
 if TYPE_CHECKING:
     from mien.evaluate.calibration import Calibration
@@ -120,10 +129,15 @@ def evaluation_text(record: EvaluationRecord) -> str:
     )
 
 
-def comparison_text(record: ComparisonRecord) -> str:
-    """The scores of each model and the differences of each pair as Markdown tables, and the latter in words."""
-    _, models, pairs, verdicts = comparison_tables(record)
-    return "\n".join([f"{record.n:,} faces", "", *_markdown(models), "", *_markdown(pairs), "", *verdicts])
+def comparison_text(record: ComparisonRecord, latex: bool = False) -> str:
+    """The scores of each model and the differences of each pair as tables, in Markdown or LaTeX, and in words."""
+    found = comparison_tables(record)
+    tables = [found.models, *([found.seeds] if found.seeds.rows else []), found.pairs]
+    if latex:
+        remarks = [f"% {line}" for line in (found.faces, *found.verdicts)]
+        return "\n\n".join(["\n".join(remarks), *map(latex_table, tables)])
+    lines = [line for each in tables for line in ("", *_markdown(each))]
+    return "\n".join([f"{record.n:,} faces", *lines, "", *found.verdicts])
 
 
 def calibration_text(calibration: Calibration) -> str:
@@ -154,6 +168,7 @@ def _class_table(record: EvaluationRecord) -> str:
             f"{one.support:,}",
         ]
         for name, one in record.per_class.items()
+        if one.support
     ]
     macro_f1 = _number(record.macro_f1, sure.macro_f1)
     macro = [f"{record.macro_precision:.3f}", f"{record.macro_recall:.3f}", macro_f1]

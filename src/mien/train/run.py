@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,8 +48,8 @@ Finish = Callable[[TrainResult], None]
 class RunConfig:
     """What a run is started with; `split` has been joined with `votes`, if they are given.
 
-    `command`, `data_path`, `save_as`, `votes`, and the paths of `teachers` and `init`, are for the record and for
-    resuming.
+    `command`, `data_path`, `save_as`, `votes`, `classes` (new names for classes of the data), and the paths of
+    `teachers` and `init`, are for the record and for resuming.
     """
 
     recipe: Recipe
@@ -62,6 +62,7 @@ class RunConfig:
     votes: Path | None = None
     teachers: tuple[Path, ...] = ()
     init: Path | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
 
 
 def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
@@ -142,6 +143,7 @@ def read_start(folder: Path) -> RunConfig:
         votes=votes,
         teachers=tuple(Path(teacher.path) for teacher in record.teachers),
         init=Path(record.init.path) if record.init else None,
+        classes=record.classes,
     )
 
 
@@ -175,6 +177,7 @@ def _record(start: RunConfig) -> RunRecord:
         command=start.command,
         save_as=str(start.save_as) if start.save_as else None,
         votes=str(start.votes) if start.votes else None,
+        classes=dict(start.classes),
         init=_reference(start.init) if start.init else None,
         teachers=tuple(map(_reference, start.teachers)),
     )
@@ -274,7 +277,7 @@ def _same_data(folder: Path, record: RunRecord, votes: Path | None) -> Split:
         raise DataError(
             f"{path}: the data of {folder} are gone; put them back, or resume in the folder that this path counts from"
         )
-    split = open_data(path)
+    split = open_data(path, classes=record.classes)
     if votes:
         split, _ = join_split(votes, split)
     now = {name: part.digest() for name, part in split.parts().items()}
