@@ -56,7 +56,7 @@ def test_every_command_renames_the_datas_classes(command: str, capsys: pytest.Ca
     assert main(words) == 2
     assert "name them: --classes 1=...,2=...,3=..." in capsys.readouterr().err
     assert main([*words, RENAMED]) == 0
-    assert main([*" ".join(words).replace("out", "new").split(), "--classes=4=fear"]) == 2
+    assert main([*words[:-1], f"other-{words[-1]}", "--classes=4=fear"]) == 2
     assert "has no class '4'" in capsys.readouterr().err
 
 
