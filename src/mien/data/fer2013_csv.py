@@ -97,15 +97,14 @@ def read_table(stream: io.BufferedReader, where: str) -> Contents:
 
     Raises DataError for what is wrong with the whole; what is wrong with single rows goes into `problems`.
     """
-    text = io.TextIOWrapper(stream, encoding_of(stream.peek(2)), "replace", newline="\n")
-    lines = _lines(text)
-    head = next(lines, "")
-    delimiter = delimiter_of(head)
-    columns = _columns(_cells(head, delimiter), where)
-    file, pixels = Path(where).name, bytearray()
-    entries, problems = [], []
-    with warnings.catch_warnings():
+    entries, problems, pixels = [], [], bytearray()
+    encoding = encoding_of(stream.peek(2))
+    with io.TextIOWrapper(stream, encoding, "replace", newline="\n") as text, warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # NumPy before 2.3 warns where later ones raise
+        lines = _lines(text)
+        head = next(lines, "")
+        delimiter = delimiter_of(head)
+        columns = _columns(_cells(head, delimiter), where)
         for row, line in enumerate(lines, 1):
             if row > MOST_FILES:
                 raise DataError(f"{where}: more than {MOST_FILES:,} rows; FER-2013 has 35,887")
@@ -117,8 +116,8 @@ def read_table(stream: io.BufferedReader, where: str) -> Contents:
                 problems.append(f"row {row}: {error}")
             else:
                 pixels += face.pixels.tobytes()
-                part = OFFICIAL_PARTS.get(face.usage, "")
-                entries.append(Entry(f"{file} row {row}", face.label, part, f"{face.usage or 'row'}_{row}.png"))
+                part, name = OFFICIAL_PARTS.get(face.usage, ""), f"{face.usage or 'row'}_{row}.png"
+                entries.append(Entry(f"{Path(where).name} row {row}", face.label, part, name))
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
     table = Table(images, {entry.name: i for i, entry in enumerate(entries)})
     return Contents(table, tuple(entries), OFFICIAL if "usage" in columns else "", tuple(problems))

@@ -19,7 +19,7 @@ import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def join_split(path: Path, split: Split) -> tuple[Split, dict[str, Joined]]:
     for name, part in joined.items():
         if not len(part.faces):
             raise DataError(f"{path}: has votes for none of the {name} faces; is it the file for these data?")
-    faces = {name: part.faces for name, part in joined.items()}
+    faces: dict[str, Any] = {name: part.faces for name, part in joined.items()}
     return replace(split, origin=f"{split.origin}; labels by the votes of {path.name}", **faces), joined
 
 

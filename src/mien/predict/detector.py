@@ -1,10 +1,10 @@
 """Finding the faces in a picture, whichever way it or they are turned.
 
 YuNet sees faces of some 15 to 400 pixels that stand within 40 degrees of upright. So each picture is looked at twice:
-small, for faces that fill it, and large, for groups; a large photo a third time, in tiles, for small faces. What is
-found with less than certainty is cut out and looked at again by itself, turned in steps of 45 degrees: that tells a
-face from a pattern, and which way up it is. A picture whose faces lie on their side, or stand on their head, does so
-itself.
+small, for faces that fill it, and large, for groups; where small faces are wanted in a large photo, a third time, in
+tiles. What is found with less than certainty is cut out and looked at again by itself, and turned unless another face
+shows that the picture is upright: that tells a face from a pattern, and which way up it is. A picture whose faces lie
+on their side, or stand on their head, does so itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from mien.predict.yunet import DetectedFace, detect
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LOOKS = (320, 1280)  # longer side, in pixels, of what the detector is shown
-_TILE, _SHARED = 1280, 160  # pixels, of the third look: side of a tile, and what neighbours have in common
+MIN_FACE = 50  # pixels: a 12-megapixel photo costs some 2.2 times what one of a megapixel does, with 24 some 12 times
+_SMALL_LOOK, _LARGE_LOOK = 320, 1280  # longer side, in pixels, of what the detector is shown
+_TILE, _SHARED = 2048, 160  # pixels, largest side of a look in one piece or a tile; what neighbouring tiles share
 _LEAST_PIXELS = 24  # of a face, for the detector to see it well
 _MOST_ENLARGED = 2
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
@@ -38,9 +39,9 @@ _TILTED, _STEEP = 15, 25  # degrees from upright beyond which a face is looked a
 # Mean scores of the second look that make a candidate a face, a small one too, and a likely face none.
 _CONFIRMED, _CONFIRMED_SMALL, _REFUTED = 0.66, 0.78, 0.2
 _CONFIRMED_TURNED, _MARGIN = 0.75, 0.06  # the same for a face the other way up, and by how much it must be better
+_HOPELESS = 0.55  # of all views, the best score that is no face
 _UPRIGHT, _TURNED = (0, 45, 315), (90, 135, 180, 225, 270)  # degrees, of second looks
-_MOST_CANDIDATES = 12  # of a picture, and 4 more for each tile that would cover it, those with the highest scores
-_ASKED = 3  # likely faces that tell whether a picture is turned
+_MOST_CANDIDATES = 12  # of a picture, and 4 more for each 1.6 megapixels, those with the highest scores
 _CLOSE, _ROOM = 160, 1.8  # pixels of a second look; its side beside that of the face
 _ALIKE = 25  # degrees from a quarter turn within which a face lies as its picture does
 
@@ -55,11 +56,12 @@ class Detection:
     turned: int = 0
 
 
-def find_faces(image: Image.Image, min_face: float = 24, turned: int | None = None) -> Detection:
+def find_faces(image: Image.Image, min_face: float = MIN_FACE, turned: int | None = None) -> Detection:
     """All faces of a picture in mode L or RGB.
 
-    min_face: side in pixels of faces that are worth looking for; larger photos take longer, the smaller it is. turned:
-    by how many degrees clockwise (0, 90, 180, 270) the picture is known to lie; None to find out.
+    min_face: side in pixels of faces that are worth looking for; photos of more than 1,280 / 24 times as many pixels
+    across take longer, the smaller it is. turned: by how many degrees clockwise (0, 90, 180, 270) the picture is known
+    to lie; None to find out.
     """
     if turned:
         upright = image.transpose(_BACK[turned])
@@ -91,13 +93,15 @@ def roll(face: DetectedFace) -> float:
 def _candidates(image: Image.Image, min_face: float) -> list[DetectedFace]:
     """What may be a face, the highest score first."""
     longest = max(image.size)
-    sides = sorted({min(side, _MOST_ENLARGED * longest) for side in _LOOKS})
+    wanted = round(longest * min(1.0, _LEAST_PIXELS / min_face))
+    in_tiles = wanted > _TILE
+    large = _LARGE_LOOK if in_tiles else max(wanted, _LARGE_LOOK)
+    sides = sorted({min(side, _MOST_ENLARGED * longest) for side in (_SMALL_LOOK, large)})
     found = [face for side in sides for face in look(image, side, _CANDIDATE) if _is_sound(face, image)]
     found = [found[i] for i in distinct([face.box for face in found], [face.score for face in found], _SAME)]
-    side = round(longest * min(1.0, _LEAST_PIXELS / min_face))
-    if side > sides[-1]:
+    if in_tiles:
         likely = [face for face in found if face.score >= _LIKELY]
-        tiled = [face for face in _look_in_tiles(image, side) if _is_sound(face, image) and not _covered(face, likely)]
+        tiled = [face for face in _look_in_tiles(image, wanted) if _is_sound(face, image) and not _covered(face, likely)]
         found += [tiled[i] for i in distinct([face.box for face in tiled], [face.score for face in tiled], _SAME)]
     return sorted(found, key=lambda face: -face.score)
 
@@ -105,18 +109,18 @@ def _candidates(image: Image.Image, min_face: float) -> list[DetectedFace]:
 def _look_in_tiles(image: Image.Image, side: int) -> Iterator[DetectedFace]:
     """The small faces seen when the picture is `side` pixels long, a part at a time."""
     large, factor = _scaled(image, side)
-    for top in _starts(large.height):
-        for left in _starts(large.width):
-            tile = large.crop((left, top, min(left + _TILE, large.width), min(top + _TILE, large.height)))
-            for face in detect([tile], _SMALL_CANDIDATE)[0]:
+    for top, bottom in _parts(large.height):
+        for left, right in _parts(large.width):
+            for face in detect([large.crop((left, top, right, bottom))], _SMALL_CANDIDATE)[0]:
                 if max(face.box.width, face.box.height) < _SHARED:  # larger ones were seen at the second look
                     yield _moved(face, complex(left, top), factor)
 
 
-def _starts(length: int) -> list[int]:
-    """Where tiles begin that cover a side and share some pixels."""
+def _parts(length: int) -> list[tuple[int, int]]:
+    """Where tiles begin and end that cover a side, all of one length, and share some pixels."""
     count = max(1, ceil((length - _SHARED) / (_TILE - _SHARED)))
-    return [round(start) for start in np.linspace(0, max(0, length - _TILE), count)]
+    tile = ceil((length + (count - 1) * _SHARED) / count)
+    return [(round(start), round(start) + tile) for start in np.linspace(0, length - tile, count)]
 
 
 def _covered(face: DetectedFace, others: Sequence[DetectedFace]) -> bool:
@@ -142,16 +146,16 @@ def _moved(face: DetectedFace, start: complex, factor: float) -> DetectedFace:
 def _judged(candidates: Sequence[DetectedFace], image: Image.Image, tell_turn: bool) -> list[DetectedFace]:
     """Those candidates, the highest score first, that are faces, looked at again where there is doubt."""
     faces: list[DetectedFace] = []
-    seconds = upright = 0
-    most = _MOST_CANDIDATES + image.width * image.height // _TILE**2 * _MOST_CANDIDATES // 3
+    upright = not tell_turn or any(face.score >= _SURE and abs(roll(face)) < _TILTED for face in candidates)
+    seconds, most = 0, _MOST_CANDIDATES * (3 + image.width * image.height // _LARGE_LOOK**2) // 3
     for face in candidates:
         likely = face.score >= _LIKELY
-        if abs(roll(face)) < _TILTED and face.score >= (_LIKELY if upright >= _ASKED else _SURE):
+        if abs(roll(face)) < _TILTED and face.score >= (_LIKELY if upright else _SURE):
             faces.append(face)
         elif seconds < most and (likely or not _covered(face, faces)):
             seconds += 1
-            again = _second_look(face, image, tell_turn)
-            upright += likely and again is face
+            again = _second_look(face, image, not upright)
+            upright |= likely and again is face
             if again and ((likely and again is face) or not _covered(again, faces)):
                 faces.append(again)
         elif likely:
@@ -161,25 +165,32 @@ def _judged(candidates: Sequence[DetectedFace], image: Image.Image, tell_turn: b
 
 def _second_look(face: DetectedFace, image: Image.Image, tell_turn: bool) -> DetectedFace | None:
     """A candidate by itself: the same, the same the other way up, or None where it is no face."""
+    likely, straight = face.score >= _LIKELY, abs(roll(face)) < _TILTED
+    if likely and straight and tell_turn:
+        ahead, *others = _seen([_close(image, face, angle).picture for angle in (0, 90, 180, 270)])
+        if ahead.score >= _LIKELY and ahead.score > max(other.score for other in others) + _MARGIN:
+            return face
     angles = _UPRIGHT + (_TURNED if tell_turn else ())
     views = {angle: _close(image, face, angle) for angle in angles}
     first = dict(zip(angles, _seen([view.picture for view in views.values()]), strict=True))
-    upright, turned = (
-        max(some, key=lambda angle: first[angle].score, default=0) for some in (_UPRIGHT, angles[len(_UPRIGHT) :])
-    )
-    scores = {angle: _mean_score(views[angle].picture) for angle in {upright, turned}}
-    angle = turned if turned and scores[turned] > scores[upright] + _MARGIN else upright
-    other = views[angle].place(first[angle])
-    for _ in range(2):  # landmarks are drawn towards the upright: step by step they come to the face's own
-        view = _close(image, other, roll(other))
-        other = view.place(_seen([view.picture])[0])
-    steep = _is_sound(other, image) and abs(roll(other)) >= _STEEP
-    if steep and _mean_score(_close(image, other, roll(other)).picture) >= _CONFIRMED_TURNED:
-        return replace(other, score=max(face.score, other.score))
+    angle = upright = max(_UPRIGHT, key=lambda angle: first[angle].score)
+    best = max(first, key=lambda angle: first[angle].score)
+    if not likely and first[best].score < _HOPELESS:
+        return None
+    if best in _TURNED and _mean_score(views[best].picture) > _mean_score(views[upright].picture) + _MARGIN:
+        angle = best
+    if angle or not straight:
+        other = views[angle].place(first[angle])
+        for _ in range(2):  # landmarks are drawn towards the upright: step by step they come to the face's own
+            view = _close(image, other, roll(other))
+            other = view.place(_seen([view.picture])[0])
+        steep = _is_sound(other, image) and abs(roll(other)) >= _STEEP
+        if steep and _mean_score(_close(image, other, roll(other)).picture) >= _CONFIRMED_TURNED:
+            return replace(other, score=max(face.score, other.score))
     score = _mean_score(_close(image, face, roll(face)).picture)
-    small = face.box.width < _LEAST_PIXELS * max(image.size) / _LOOKS[-1]  # seen in a tile alone
+    small = face.box.width < _LEAST_PIXELS * max(image.size) / _LARGE_LOOK  # seen in a tile alone
     confirmed = _CONFIRMED_SMALL if small else _CONFIRMED
-    return face if score >= (_REFUTED if face.score >= _LIKELY else confirmed) else None
+    return face if score >= (_REFUTED if likely else confirmed) else None
 
 
 def _mean_score(picture: Image.Image) -> float:

@@ -90,7 +90,7 @@ def collect(
     if run and not evaluation:
         found = _found(run, folder, beside)
         evaluation, *others = [*found.evaluations, None]
-        figures, sanity = found.figures | figures, found.sanity | sanity
+        figures, sanity = {**found.figures, **figures}, {**found.sanity, **sanity}
     if not (evaluation or run or figures):
         raise DataError(f"{folder}: nothing to report here; {_first(folder)}")
     audited = AuditRecord.read(audit) if audit else None
