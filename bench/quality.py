@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from whole_path import holds, scene
 
 from mien import Predictor
@@ -39,7 +38,9 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     chosen = [i for i in rng.permutation(len(val)) if i % 2 == args.half and val.paths[i] not in none]
     real = val.images[chosen[: args.count]]
-    nobody = np.concatenate([part.images[[path in none for path in part.paths]] for part in (val, train)])[args.half :: 2]
+    nobody = np.concatenate([part.images[[path in none for path in part.paths]] for part in (val, train)])[
+        args.half :: 2
+    ]
     kinds = {
         "real": real,
         "lower half gray": np.array([covered(face, None) for face in real]),
@@ -60,7 +61,11 @@ def main() -> None:
 def not_a_face(votes: Path) -> set[str]:
     """Paths of the pictures in which most annotators saw no face."""
     with votes.open(newline="") as file:
-        return {row["file"].removeprefix("train/").removeprefix("test/") for row in csv.DictReader(file) if int(row["NF"]) > 5}
+        return {
+            row["file"].removeprefix("train/").removeprefix("test/")
+            for row in csv.DictReader(file)
+            if int(row["NF"]) > 5
+        }
 
 
 def covered(face: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
