@@ -56,7 +56,7 @@ def test_every_command_renames_the_datas_classes(command: str, capsys: pytest.Ca
     assert main(words) == 2
     assert "name them: --classes 1=...,2=...,3=..." in capsys.readouterr().err
     assert main([*words, RENAMED]) == 0
-    assert main([*" ".join(words).replace("out", "new").split(), "--classes=4=fear"]) == 2
+    assert main([*words[:-1], f"other-{words[-1]}", "--classes=4=fear"]) == 2
     assert "has no class '4'" in capsys.readouterr().err
 
 
@@ -127,3 +127,17 @@ def test_a_val_drawn_from_train_is_said(
     said = capsys.readouterr().err
     assert "there is no test part; taking val instead; its faces were drawn from train" in said
     assert "The model does not say what it was trained on" in said
+
+
+@pytest.mark.usefixtures("numbers")
+def test_init_alone_means_finetune(capsys: pytest.CaptureFixture[str]) -> None:
+    """On classes of one's own, in one line; and the file that training is to write is checked before it begins."""
+    words = ["train", "--data", "numbers", RENAMED, "--init", "tiny", "--epochs", "1"]
+    assert main([*words, "--freeze", "2"]) == 0
+    run = RunRecord.read(Path("runs/finetune-s0"))
+    assert (run.recipe.name, run.recipe.freeze) == ("finetune", 2)
+    assert run.init is not None
+    assert run.init.path == "tiny"
+    capsys.readouterr()
+    assert main([*words, "--save-as", "model.h5"]) == 2
+    assert ".h5 holds the network 'classic', not 'tiny'" in capsys.readouterr().err
