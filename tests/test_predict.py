@@ -571,7 +571,8 @@ def test_a_photo_with_a_damaged_profile_gets_its_copy(desk: Path, model: Path) -
     data = (desk / "in/face.jpg").read_bytes()
     fragment = b"ICC_PROFILE\0" + bytes([1, 2]) + bytes(128)
     (desk / "in/face.jpg").write_bytes(data[:2] + b"\xff\xe2" + (len(fragment) + 2).to_bytes(2) + fragment + data[2:])
-    assert Image.open(desk / "in/face.jpg").info["icc_profile"] is None
+    with Image.open(desk / "in/face.jpg") as image:
+        assert image.info["icc_profile"] is None
     assert predict(model, "in/face.jpg", "--annotate", "copy.png") == 0
 
 
@@ -605,7 +606,8 @@ def test_a_copy_has_no_profile_of_another_colour_space(desk: Path, model: Path) 
     for space, kept in ((b"RGB ", True), (b"CMYK", False)):
         PHOTO.save(desk / "in/face.png", icc_profile=bytes(16) + space + bytes(108))
         assert predict(model, "in/face.png", "--annotate", "copy.png") == 0
-        assert ("icc_profile" in Image.open(desk / "copy.png").info) == kept
+        with Image.open(desk / "copy.png") as image:
+            assert ("icc_profile" in image.info) == kept
 
 
 def test_predicting_loads_no_torch(model: Path) -> None:

@@ -137,6 +137,8 @@ def _predict_photos(
         if prediction.error:
             failed.append(prediction.error)
             continue
+        if prediction.animated:
+            say(f"{prediction.source}: animated; only its first frame is looked at (save it as a video for all)")
         if not prediction.faces:
             say(f"{prediction.source}: no face found")
         if copies:

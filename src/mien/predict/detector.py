@@ -101,7 +101,9 @@ def _candidates(image: Image.Image, min_face: float) -> list[DetectedFace]:
     found = [found[i] for i in distinct([face.box for face in found], [face.score for face in found], _SAME)]
     if in_tiles:
         likely = [face for face in found if face.score >= _LIKELY]
-        tiled = [face for face in _look_in_tiles(image, wanted) if _is_sound(face, image) and not _covered(face, likely)]
+        tiled = [
+            face for face in _look_in_tiles(image, wanted) if _is_sound(face, image) and not _covered(face, likely)
+        ]
         found += [tiled[i] for i in distinct([face.box for face in tiled], [face.score for face in tiled], _SAME)]
     return sorted(found, key=lambda face: -face.score)
 
