@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError, UsageError
-from mien.predict.sources import CAMERA
+from mien.predict.sources import CAMERA, local_path, refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,9 +142,9 @@ def _open_camera(source: str) -> cv2.VideoCapture:
 
 
 def _open_file(source: str) -> cv2.VideoCapture:
-    path = Path(source)
+    path = Path(local_path(source))
     if not path.is_file():
-        raise UsageError(f"{source}: no such file")
+        raise UsageError(refusal(source) or f"{source}: no such file")
     with quiet():  # an absolute path is never taken for an address
         capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
