@@ -34,6 +34,7 @@ from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
 from mien.pictures import read_picture
+from mien.predict import detector
 from mien.predict import predictor as room
 from mien.predict.detector import Detection, find_faces, roll
 from mien.predict.faces import POSITIONS, cut_out
@@ -396,6 +397,24 @@ def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -
     (answer,) = Predictor(model)(group)
     assert len(answer.faces) == 30
     assert [face.box[0] for face in answer.faces] == sorted(face.box[0] for face in answer.faces)
+
+
+def test_a_sure_upright_face_costs_two_looks_and_a_phones_photo_little_more(
+    astronaut: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels shown to the detector: those of two looks, and 2.2 times as many for a photo 4,000 pixels wide."""
+    shown: list[int] = []
+
+    def counted(images: Any, least: float) -> Any:
+        shown.extend(image.width * image.height for image in images)
+        return detect(images, least)
+
+    monkeypatch.setattr(detector, "detect", counted)
+    find_faces(astronaut.resize((1000, 1000)))
+    assert shown == [320**2, 1280**2]
+    shown.clear()
+    find_faces(astronaut.resize((4000, 4000)))
+    assert shown == [320**2, 1920**2]
 
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
