@@ -414,7 +414,7 @@ def test_a_sure_upright_face_costs_two_looks_and_a_phones_photo_little_more(
     assert shown == [320**2, 1280**2]
     shown.clear()
     find_faces(astronaut.resize((4000, 4000)))
-    assert shown == [320**2, 1920**2]
+    assert shown[:2] == [320**2, 1920**2] and sum(shown[2:]) < 0.1 * sum(shown[:2])
 
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
