@@ -3,7 +3,8 @@
     python bench/quality.py --data data/archive.zip --votes ferplus.csv
 
 Real faces of PublicTest pasted into scenes as `whole_path.py` pastes them, against the same with the lower half covered
-(by gray, or by noise), against black squares, and against pictures in which most annotators saw no face. Only what the
+(by gray, or by noise), against blank squares, and against the pictures that
+FER+ leaves out as not a face. Only what the
 detector finds has a quality. ROC AUC: how often a real face is rated higher than the other. Constants of
 `mien.predict.quality` are chosen on the faces with even numbers (`--half 0`) and reported on those with odd ones.
 """
@@ -34,19 +35,17 @@ def main() -> None:
     flags.add_argument("--seed", type=int, default=0)
     args = flags.parse_args()
     val, train = (getattr(open_data(args.data), part) for part in ("val", "train"))
-    none = not_a_face(args.votes)
+    voted = with_votes(args.votes)
     rng = np.random.default_rng(args.seed)
-    chosen = [i for i in rng.permutation(len(val)) if i % 2 == args.half and val.paths[i] not in none]
+    chosen = [i for i in rng.permutation(len(val)) if i % 2 == args.half and val.paths[i] in voted]
     real = val.images[chosen[: args.count]]
-    nobody = np.concatenate([part.images[[path in none for path in part.paths]] for part in (val, train)])[
-        args.half :: 2
-    ]
+    nobody = np.concatenate([part.images[[path not in voted for path in part.paths]] for part in (val, train)])
     kinds = {
         "real": real,
         "lower half gray": np.array([covered(face, None) for face in real]),
         "lower half noise": np.array([covered(face, rng) for face in real]),
         "blank": np.zeros_like(real[:20]) + rng.integers(0, 256, (20, 1, 1)).astype(np.uint8),
-        "not a face by votes": nobody,
+        "not a face by votes": nobody[args.half :: 2],
     }
     predictor = Predictor("base", upright=True)
     found = {kind: list(faces_in_scenes(predictor, images, args.seed)) for kind, images in kinds.items()}
@@ -54,18 +53,14 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for kind, images in kinds.items():
         cells = [f"{auc(found['real'], found[kind], what):.3f}" for what in ("quality", "score", "confidence")]
-        mean = np.mean([face.quality for face in found[kind]]) if found[kind] else np.nan
+        mean = np.mean([face.quality or 0.0 for face in found[kind]]) if found[kind] else np.nan
         print(f"| {kind} | {len(images)} | {len(found[kind])} | {' | '.join(cells)} | {mean:.2f} |")
 
 
-def not_a_face(votes: Path) -> set[str]:
-    """Paths of the pictures in which most annotators saw no face."""
+def with_votes(votes: Path) -> set[str]:
+    """Paths of the pictures that have votes; FER+ leaves out those that its annotators took for no face."""
     with votes.open(newline="") as file:
-        return {
-            row["file"].removeprefix("train/").removeprefix("test/")
-            for row in csv.DictReader(file)
-            if int(row["NF"]) > 5
-        }
+        return {row["file"].partition("/")[2] for row in csv.DictReader(file)}
 
 
 def covered(face: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:

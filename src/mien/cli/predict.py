@@ -42,7 +42,7 @@ def predict(
     """Name the expressions on the faces in photos, videos and camera pictures.
 
     Args:
-        paths: photos, videos, folders of these (with all folders within), or a camera (camera:0).
+        paths: photos, videos, folders of these (with all folders within), or a camera (camera:0, camera:rtsp://...).
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
         min_confidence: mark faces whose confidence or quality is below it as uncertain.
@@ -137,6 +137,8 @@ def _predict_photos(
         if prediction.error:
             failed.append(prediction.error)
             continue
+        if prediction.animated:
+            say(f"{prediction.source}: animated; only its first frame is looked at (save it as a video for all)")
         if not prediction.faces:
             say(f"{prediction.source}: no face found")
         if copies:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from mien.boxes import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 # alone misjudge the scale of a head that is turned.
 POSITIONS = np.array([[0.31, 0.38], [0.69, 0.38], [0.5, 0.59], [0.344, 0.758], [0.656, 0.758]])
 ALIGNING = [0, 1, 3, 4]
+# The same in the boxes that the detector draws around faces, which other detectors' boxes resemble.
+_IN_BOX = np.array([[0.28, 0.38], [0.72, 0.38], [0.5, 0.59], [0.325, 0.745], [0.675, 0.745]])
 
 _LONGEST_SIDE = 384  # pixels of a cut-out face, whatever the photo's
 
@@ -32,6 +36,11 @@ def cut_out(image: Image.Image, landmarks: NDArray[np.float64], size: int) -> Im
     turn, origin = alignment(landmarks)
     shrink = max(1, int(abs(turn) / _LONGEST_SIDE))
     return turned_square(image, origin, turn, size * ceil(abs(turn) / shrink / size), shrink)
+
+
+def usual_landmarks(box: Box) -> NDArray[np.float64]:
+    """Where the five points [5, 2] of an upright face usually lie in its box, from forehead to chin."""
+    return np.array(box[:2]) + _IN_BOX * box[2:]
 
 
 def turned_square(image: Image.Image, origin: complex, turn: complex, pixels: int, shrink: int) -> Image.Image:

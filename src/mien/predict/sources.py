@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 from PIL import Image
@@ -24,6 +29,9 @@ _VIDEOS = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
     ".wmv",
 }  # fmt: skip
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_STREAMS = ("rtsp", "rtsps", "rtmp", "udp", "tcp", "srt")
+_DATA = "data:"
 _KINDS = "a path, bytes, an open file, a PIL image, an array uint8 [H, W] or [H, W, 3], or a list of these"
 
 
@@ -43,20 +51,59 @@ def items(sources: Source | Iterable[Source]) -> Iterator[Item]:
 def files_of(path: str | Path, wanted: Callable[[str], bool] = is_picture) -> list[Path]:
     """A file as it is; of a folder the files with a name that is wanted, in folders within too, sorted.
 
-    Raises DataError for a folder that holds none, or that cannot be read.
+    A folder within that cannot be read stands for itself. Raises DataError for a folder that holds none, or that cannot
+    be read itself.
     """
     path = Path(path)
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in _inside(path) if wanted(file.relative_to(path).as_posix()))
+    unreadable: list[OSError] = []
+    inside = (Path(where, name) for where, _, names in os.walk(path, onerror=unreadable.append) for name in names)
+    files = [file for file in inside if wanted(file.relative_to(path).as_posix())]  # links to folders are not followed
+    folders = [Path(error.filename) for error in unreadable]
+    if path in folders:
+        raise DataError(_unreadable(unreadable[0]))
+    files = sorted([*files, *folders])
     if not files:
         raise DataError(f"{path}: holds no pictures")
     return files
 
 
 def is_video(source: str) -> bool:
-    """Whether `source` names a camera (`camera:0`) or, by its suffix, a video."""
-    return source.startswith(CAMERA) or Path(source).suffix.lower() in _VIDEOS
+    """Whether `source` names a camera (`camera:0`) or, by its suffix, a video on this machine."""
+    return source.startswith(CAMERA) or (not refusal(source) and Path(source).suffix.lower() in _VIDEOS)
+
+
+def local_path(source: str) -> str:
+    """A path as it is, and that of a file:// address.
+
+    >>> local_path("file:///tmp/a%20face.jpg")
+    '/tmp/a face.jpg'
+    """
+    if not source.lower().startswith("file://"):
+        return source
+    address = urlsplit(source)
+    if address.netloc not in ("", "localhost"):
+        raise UsageError(f"{source}: lies on another machine; copy it to this one, and give its path")
+    return url2pathname(address.path)
+
+
+def is_data_uri(source: str) -> bool:
+    """Whether `source` holds a picture itself (`data:image/png;base64,...`)."""
+    return source[: len(_DATA)].lower() == _DATA
+
+
+def refusal(source: str) -> str:
+    """What a source is that is neither opened nor a path, and what to do about it; "" for all others."""
+    if source == "-":
+        return "-: standard input is not read; save the picture, and give its path"
+    if source.isdecimal() and not Path(source).exists():
+        return f"{source}: no such file; a camera is called camera:{source}"
+    if not (address := _ADDRESS.match(source)):
+        return ""
+    if address[1].lower() in _STREAMS:
+        return f"{source}: a stream; name it as a camera, {CAMERA}{source}"
+    return f"{source}: an address, and nothing is downloaded; save the file, and give its path"
 
 
 def take_array(array: np.ndarray, name: str) -> Picture:
@@ -69,7 +116,10 @@ def take_array(array: np.ndarray, name: str) -> Picture:
 
 def _items(sources: Any, names: Iterator[str]) -> Iterator[Item]:
     """Items of anything; pictures without a path are called by `names`."""
-    if isinstance(sources, str | Path):
+    if isinstance(sources, str) and is_data_uri(sources):
+        name = next(names)
+        yield Item(name, partial(_read_data_uri, sources, name))
+    elif isinstance(sources, str | Path):
         yield from _files(sources)
     elif isinstance(sources, bytes | bytearray | memoryview):
         name = next(names)
@@ -104,6 +154,11 @@ def _all_of(file: IO[bytes]) -> bytes:
 def _files(path: str | Path) -> Iterator[Item]:
     if path == "":
         raise UsageError(f"an empty path; give {_KINDS}")
+    if isinstance(path, str):
+        path = local_path(path)
+        if line := refusal(path):
+            yield Item(path, partial(_fail, DataError(line)))
+            return
     try:
         files = files_of(path)
     except DataError as error:
@@ -120,22 +175,32 @@ def _files(path: str | Path) -> Iterator[Item]:
 def read_file(path: Path) -> Picture:
     """The picture in a file; raises DataError if it cannot be read."""
     try:
+        if path.is_dir():
+            os.scandir(path).close()  # says why a folder that stands for itself cannot be read
         if not path.is_file():
             raise DataError(f"{path}: no such file")
+        if is_video(str(path)):
+            raise DataError(f"{path}: a video; follow its faces with Predictor.video, or `mien predict`")
         with open(path, "rb") as file:
             return read_picture(file, str(path))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(_unreadable(error)) from None
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """All files below a folder; links to folders are not followed."""
-    for where, _, names in os.walk(folder, onerror=_unreadable):
-        yield from (Path(where, name) for name in names)
+def _unreadable(error: OSError) -> str:
+    return f"{error.filename}: cannot be read ({error.strerror}); correct its permissions"
 
 
-def _unreadable(error: OSError) -> None:
-    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); correct its permissions")
+def _read_data_uri(source: str, name: str) -> Picture:
+    head, comma, data = source.partition(",")
+    if not comma:
+        raise DataError(f"{name}: a data URI without data; write data:image/png;base64,...")
+    encoded = unquote_to_bytes(data)
+    try:
+        content = base64.b64decode(encoded, validate=True) if head.lower().endswith(";base64") else encoded
+    except binascii.Error:
+        raise DataError(f"{name}: a data URI whose base64 is damaged; encode the picture again") from None
+    return read_picture(io.BytesIO(content), name)
 
 
 def _fail(error: DataError) -> Picture:

@@ -1,21 +1,22 @@
-"""Predictions as one CSV table: a row a face, and one for each picture or frame without a face."""
+"""Predictions as one table, CSV or pandas': a row a face, and one for each picture or frame without a face."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mien import atomic
 from mien.errors import UsageError
 from mien.predict.prediction import Face, Prediction
 
-_COLUMNS = (
-    "source", "frame", "time", "track", "x", "y", "width", "height", "emotion", "confidence", "uncertain",
-    "quality",
-)  # fmt: skip
+if TYPE_CHECKING:
+    import pandas
+
+_FACE_COLUMNS = ("x", "y", "width", "height", "emotion", "confidence", "uncertain", "quality")
+_COLUMNS = ("source", "frame", "time", "track", *_FACE_COLUMNS)
 
 
 def check_table(path: Path) -> None:
@@ -59,3 +60,30 @@ def write_table(path: Path, classes: Sequence[str]) -> Iterator[Table]:
             stopped = reason
     if stopped:
         raise stopped
+
+
+def to_frame(predictions: Iterable[Prediction]) -> pandas.DataFrame:
+    """Predictions as a pandas table: a row a face, and one with an empty `emotion` for each picture without a face.
+
+    Columns named after the classes hold their probabilities. Raises UsageError where pandas is missing.
+
+    >>> face = Face((3, 4, 40, 50), (), "happy", 0.9, {"happy": 0.9, "sad": 0.1})
+    >>> to_frame([Prediction("a.jpg", None, (face,))])[["source", "width", "emotion", "happy"]].values.tolist()
+    [['a.jpg', 40, 'happy', 0.9]]
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise UsageError("to_frame needs pandas: pip install pandas") from None
+    rows: list[dict[str, Any]] = []
+    for prediction in predictions:
+        start = {"source": prediction.source, "frame": prediction.frame, "error": prediction.error}
+        rows += [{**start, **_values(face)} for face in prediction.faces] or [start]
+    columns = ["source", "frame", *_FACE_COLUMNS]
+    classes = dict.fromkeys(name for row in rows for name in row if name not in (*columns, "error"))
+    return pandas.DataFrame(rows, columns=[*columns, *classes, "error"])
+
+
+def _values(face: Face) -> dict[str, Any]:
+    said = (*face.box, face.emotion, face.confidence, face.uncertain, face.quality)
+    return {**dict(zip(_FACE_COLUMNS, said, strict=True)), **face.probabilities}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError, UsageError
-from mien.predict.sources import CAMERA
+from mien.predict.sources import CAMERA, local_path, refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _USUAL_RATE = 30.0  # frames a second, where a header reports none or nonsense
 _MOST_RATE = 240.0
 _LONGEST_GAP = 60.0  # seconds between two frames; what claims to be more is a damaged time
+_STREAMS = ("rtsp://", "rtsps://", "http://", "https://")  # what may be named as a camera
+_OPEN_TIMEOUT = 10_000  # milliseconds
+_HEAD = 4 << 20  # bytes at either end of a file in which its tracks are described
 _LAST_CAMERA = 99  # OpenCV takes larger numbers for other things
 _WHOLE = 0.9  # of the frames, or the time, that the header promises
 _FFMPEG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
@@ -104,7 +108,9 @@ class Footage:
 
 @contextmanager
 def open_footage(source: str) -> Iterator[Footage]:
-    """The frames of a video file, or of a camera (`camera:0`); rotated as the file's metadata says, sound ignored.
+    """The frames of a video file, or of a camera: its number (`camera:0`), or its stream (`camera:rtsp://...`).
+
+    Rotated as the file's metadata says; sound is ignored.
 
     Raises UsageError if there is no such file or camera, DataError if it cannot be read.
     """
@@ -117,8 +123,17 @@ def open_footage(source: str) -> Iterator[Footage]:
 
 def _open_camera(source: str) -> cv2.VideoCapture:
     number = source.removeprefix(CAMERA)
+    if number.lower().startswith(_STREAMS):
+        with quiet():
+            timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _OPEN_TIMEOUT]
+            capture = cv2.VideoCapture(number, cv2.CAP_FFMPEG, timeouts)
+        if not capture.isOpened():
+            raise UsageError(f"{source}: no stream can be read there; see whether its address opens in a player")
+        return capture
     if not number.isdecimal() or int(number) > _LAST_CAMERA:
-        raise UsageError(f"{source}: a camera has a number, the first is camera:0")
+        raise UsageError(
+            f"{source}: a camera has a number, the first is camera:0, or the address of a stream (camera:rtsp://...)"
+        )
     with quiet():
         capture = cv2.VideoCapture(int(number))
     if not capture.isOpened():
@@ -127,15 +142,26 @@ def _open_camera(source: str) -> cv2.VideoCapture:
 
 
 def _open_file(source: str) -> cv2.VideoCapture:
-    path = Path(source)
+    path = Path(local_path(source))
     if not path.is_file():
-        raise UsageError(f"{source}: no such file")
+        raise UsageError(refusal(source) or f"{source}: no such file")
     with quiet():  # an absolute path is never taken for an address
         capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
-        raise DataError(f"{source}: not a readable video (damaged, cut short, or of an unknown format)")
+        why = "it holds sound alone" if _is_sound(path) else "damaged, cut short, or of an unknown format"
+        raise DataError(f"{source}: not a readable video ({why})")
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     return capture
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a file of the MP4 family describes a track of sound and none of pictures."""
+    with path.open("rb") as file:
+        ends = file.read(_HEAD)
+        file.seek(max(len(ends), path.stat().st_size - _HEAD))
+        ends += file.read()
+    kinds = [ends[at + 12 : at + 16] for at in (found.start() for found in re.finditer(b"hdlr", ends))]
+    return b"soun" in kinds and b"vide" not in kinds
 
 
 @contextmanager
