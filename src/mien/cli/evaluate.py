@@ -107,7 +107,7 @@ def compare(
     latex: Switch = False,
     json: Json = False,
 ) -> None:
-    """Compare models on the same faces: differences, intervals, McNemar's test; seeds of one recipe also together.
+    """Compare models on the same faces: differences, intervals, McNemar's test.
 
     Args:
         models: two or more of: model file, run folder, name of a model that comes with Mien, predictions.csv of any
