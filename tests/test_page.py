@@ -160,7 +160,7 @@ def test_what_is_saved_are_the_command_lines_bytes(visit, make_image, tmp_path, 
     page.locator("#choose").set_input_files([tmp_path / name for name in names])
     expect(page.locator("#photo-json")).to_be_enabled()
     expect(page.get_by_text("No face was found")).to_be_visible()
-    expect(page.get_by_text("not a readable image")).to_be_visible()
+    expect(page.locator(".alert", has_text="not a readable image")).to_be_visible()
     saved_json, saved_csv = downloaded(page, "JSON"), downloaded(page, "CSV")
     monkeypatch.chdir(tmp_path)
     main(["predict", *names, "--json", "--min-confidence", "0.5", "--csv", "table.csv"])
