@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from mien.colours import class_colour
 from mien.explain.heat import MethodChoice, choose_method, heat_maps
 from mien.models.model import Model, predict_proba
+from mien.percent import percent
 from mien.predict.fonts import font
 
 if TYPE_CHECKING:
@@ -103,5 +104,5 @@ def _draw_bars(
         end = start + max(1, round(share * longest))
         draw.text((start - 6, middle), name, fill=_INK, font=font(_TEXT, name), anchor="rm")
         draw.rectangle((start, middle - row // 4, end, middle + row // 4), fill=class_colour(int(k)))
-        text = ">99 %" if 0.995 <= share < 1 else f"{share:.0%}".replace("%", " %")
+        text = percent(share)
         draw.text((end + 6, middle), text, fill=_INK, font=font(_TEXT, text), anchor="lm")

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from mien.boxes import Corners, intersection
 from mien.colours import class_colour
+from mien.errors import DataError
+from mien.percent import percent
 from mien.predict.fonts import font
-from mien.predict.prediction import Face, percent
+from mien.predict.sources import read_file
 
+if TYPE_CHECKING:
+    from mien.pictures import Picture
+    from mien.predict.prediction import Face, Prediction
+
+_SHOWN = 1024  # pixels, longer side in a notebook
 _SMALLEST = 480  # pixels; a picture whose longer side has fewer is enlarged by a whole number, or no label would fit
 _LEAST_TEXT = 11  # pixels, height of the smallest letters
 _BARS = 7  # at most: the likeliest of a model with more classes
@@ -68,6 +78,29 @@ def _text_size(box: Corners, whole: Corners) -> int:
 def _line(box: Corners, whole: Corners) -> int:
     """Thickness of a box's line."""
     return max(2, round(_text_size(box, whole) / 8))
+
+
+def annotated_png(prediction: Prediction) -> bytes | None:
+    """A photo's annotated copy as PNG, its longer side at most 1,024 pixels; None where it cannot be read again."""
+    try:
+        drawn = annotate_photo(read_file(Path(prediction.source)), prediction)
+    except DataError:
+        return None
+    drawn.thumbnail((_SHOWN, _SHOWN))
+    file = io.BytesIO()
+    drawn.save(file, "PNG")
+    return file.getvalue()
+
+
+def annotate_photo(picture: Picture, prediction: Prediction) -> Image.Image:
+    """A photo's annotated copy, in the photo's working size."""
+    return annotate(picture.image, [_shrunk(face, picture.scale) for face in prediction.faces])
+
+
+def _shrunk(face: Face, scale: int) -> Face:
+    x, y, width, height = (value // scale for value in face.box)
+    points = tuple((across / scale, down / scale) for across, down in face.landmarks)
+    return replace(face, box=(x, y, width, height), landmarks=points)
 
 
 def _position_labels(faces: Sequence[Face], boxes: Sequence[Corners], whole: Corners) -> list[_Label]:

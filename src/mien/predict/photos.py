@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
-
-from PIL import Image
 
 from mien import atomic
 from mien.errors import DataError, UsageError
-from mien.pictures import Picture, is_picture
-from mien.predict.annotate import annotate
-from mien.predict.prediction import Face, Prediction, percent
+from mien.percent import percent
+from mien.pictures import is_picture
+from mien.predict.annotate import annotate_photo
+from mien.predict.prediction import Face, Prediction
 from mien.predict.sources import CAMERA, files_of, is_data_uri, is_video, local_path, read_file, refusal
 from mien.predict.video.recording import COPY
 
 _WRITTEN = (".jpg", ".jpeg", ".png", ".webp")  # kept; annotated pictures of other kinds become .png
 _WIDEST = 60  # letters of a name
 _BAR = 20  # letters
-_SHOWN = 1024  # pixels, longer side in a notebook
 _OTHERS = 2  # expressions named beside the likeliest
 
 
@@ -98,7 +94,7 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
     Raises DataError where a file of the target's kind cannot hold the picture.
     """
     picture = read_file(Path(prediction.source))
-    drawn = _drawn(picture, prediction)
+    drawn = annotate_photo(picture, prediction)
     profile = picture.image.info.get("icc_profile") or b""  # None where it is damaged
     colours = profile if profile[16:20] == b"RGB " else None  # copies are RGB: another space's profile would be false
     try:
@@ -108,28 +104,6 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
             raise
         size = f"{drawn.width:,} x {drawn.height:,} pixels"
         raise DataError(f"{target}: cannot hold {size} ({error}); make the photo smaller, or name a .png") from None
-
-
-def annotated_png(prediction: Prediction) -> bytes | None:
-    """A photo's annotated copy as PNG, its longer side at most 1,024 pixels; None where it cannot be read again."""
-    try:
-        drawn = _drawn(read_file(Path(prediction.source)), prediction)
-    except DataError:
-        return None
-    drawn.thumbnail((_SHOWN, _SHOWN))
-    file = io.BytesIO()
-    drawn.save(file, "PNG")
-    return file.getvalue()
-
-
-def _drawn(picture: Picture, prediction: Prediction) -> Image.Image:
-    return annotate(picture.image, [_shrunk(face, picture.scale) for face in prediction.faces])
-
-
-def _shrunk(face: Face, scale: int) -> Face:
-    x, y, width, height = (value // scale for value in face.box)
-    points = tuple((across / scale, down / scale) for across, down in face.landmarks)
-    return replace(face, box=(x, y, width, height), landmarks=points)
 
 
 def name_width(photos: Sequence[str]) -> int:

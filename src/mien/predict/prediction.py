@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mien.boxes import Box
@@ -90,13 +89,6 @@ class Prediction:
         """The annotated picture, for notebooks; None where `source` is no file that can be read again."""
         if self.error or self.frame is not None:
             return None
-        return import_module("mien.predict.photos").annotated_png(self)  # by name: that module needs this one
+        from mien.predict.annotate import annotated_png
 
-
-def percent(share: float) -> str:
-    """A probability in words; only what is certain is 100 %.
-
-    >>> percent(0.931), percent(0.9995)
-    ('93 %', '>99 %')
-    """
-    return ">99 %" if 0.995 <= share < 1 else f"{share * 100:.0f} %"
+        return annotated_png(self)

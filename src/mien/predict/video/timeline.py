@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mien.predict.prediction import percent
+from mien.percent import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
