@@ -161,7 +161,7 @@ find = PathFinder.find_spec
 def find_what_is_there(name, path=None, target=None):
     return None if name.partition(".")[0] in absent else find(name, path, target)
 
-PathFinder.find_spec = find_what_is_there
+PathFinder.find_spec = staticmethod(find_what_is_there)
 from mien.cli.app import main
 sys.exit(max(main(command.split()) for command in sys.argv[2:]))
 """

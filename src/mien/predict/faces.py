@@ -7,15 +7,12 @@ in FER-2013 on average: a network knows faces with that margin.
 from __future__ import annotations
 
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.boxes import Box
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # Where the two eyes, the nose and the corners of the mouth lie in a face of FER-2013, as shares of its side: medians
 # over 1,000 training faces, both halves made alike (bench/face_position.py). And which of them align a face: the eyes
