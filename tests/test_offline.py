@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,8 @@ def written(calls: list[str], desk: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_only_what_was_asked_for_is_left(name: str, desk: Path) -> None:
+    if name == "train" and not (find_spec("torch") and find_spec("keras")):
+        pytest.skip("the core alone does not train")
     before = {path.name for path in (desk / "work").iterdir()}
     done = run(desk, PROGRAMS[name])
     assert done.returncode == 0, done.stderr
