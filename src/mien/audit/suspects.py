@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from mien.audit.findings import Audit
 from mien.errors import DataError
 from mien.models.model import predict_proba
+from mien.percent import percent
 from mien.train.recipes import SPEEDRUN
 from mien.train.state import State
 from mien.train.trainer import Listener, Progress, train
@@ -101,8 +102,8 @@ def check_known(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -
     commonest = float(np.bincount(labels).max() / len(labels))
     if named < commonest + _KNOWN * (1 - commonest):
         raise DataError(
-            f"the networks agree with {named:.0%} of the labels, the most frequent class alone with {commonest:.0%}: "
-            "they know too little to suspect labels; give more faces, or leave out --suspects"
+            f"the networks agree with {percent(named)} of the labels, the most frequent class alone with "
+            f"{percent(commonest)}: they know too little to suspect labels; give more faces, or leave out --suspects"
         )
     return named
 

@@ -11,6 +11,7 @@ from mien.cli.console import as_json, command_line, list_paths, progress_bar, sa
 from mien.cli.options import CLASSES, DATA, RUNS, DataOptions, Device, Json, Switch, check_seed, data_names, option
 from mien.errors import UsageError
 from mien.extras import require
+from mien.percent import percent
 
 if TYPE_CHECKING:
     from mien.audit.findings import Audit
@@ -148,7 +149,7 @@ def audit(
     page = write_audit_page(record, folder)
     record.write(folder)
     files = page, folder / record.FILE, *write_tables(findings, found or (), folder)
-    print(as_json(plain(record.facts)) if json else audit_text(record.facts, str(data)))
+    print(as_json(plain(record.facts)) if json else audit_text(record))
     for file in files:
         say(str(file))
 
@@ -172,5 +173,5 @@ def _suspects(findings: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
 
     labels, probabilities = findings.faces.labels, cross_probabilities(findings, seed, device, on_step, on_forecast)
     bar.close()
-    say(f"the folds' networks name {check_known(labels, probabilities):.1%} of the faces as they are labelled")
+    say(f"the folds' networks name {percent(check_known(labels, probabilities))} of the faces as they are labelled")
     return find_suspects(labels, probabilities)

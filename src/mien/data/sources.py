@@ -30,6 +30,7 @@ from mien.data.split import split_indices
 from mien.data.tars import Tar, is_tar
 from mien.data.zips import Zip
 from mien.errors import DataError, UsageError
+from mien.percent import percent
 from mien.pictures import is_picture, is_visible
 from mien.preprocess import Preprocess
 
@@ -147,7 +148,7 @@ def divide(source: Source, data: Dataset, seed: int) -> tuple[NDArray[np.str_], 
     val = FRACTIONS[1]
     faces = data.subset(train)
     parts[train] = draw_parts(faces, copy_groups(faces.images), (1 - val, val, 0), seed)
-    return parts, f"{source.origin}; val is {val:.0%} of train, seed {seed}"
+    return parts, f"{source.origin}; val is {percent(val)} of train, seed {seed}"
 
 
 def draw_parts(data: Dataset, groups: NDArray[np.int64], fractions: Sequence[float], seed: int) -> NDArray[np.str_]:

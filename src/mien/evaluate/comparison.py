@@ -23,7 +23,7 @@ from mien.records.comparison import MODELS, PAIRS, ComparisonRecord, ModelScore,
 from mien.records.evaluation import PREDICTIONS, EvaluationRecord
 from mien.records.intervals import wilson
 from mien.records.record import plain
-from mien.records.run import GIVEN_MODELS, OLD_NOTES
+from mien.records.run import GIVEN_MODELS, todays_notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -192,7 +192,7 @@ def _seed_scores(given: Sequence[Answers], models: Sequence[ModelScore]) -> tupl
     groups: dict[tuple[str, ...], dict[str, ModelScore]] = {}
     for one, scores in zip(given, models, strict=True):
         if {"recipe", "seed"} <= one.notes.keys():
-            notes = {OLD_NOTES.get(name, name): note for name, note in one.notes.items()}
+            notes = todays_notes(one.notes)
             kind = tuple(notes.get(key, "") for key in ("recipe", "data", *GIVEN_MODELS))
             groups.setdefault(kind, {})[one.notes["seed"]] = scores
     return tuple(
