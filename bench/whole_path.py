@@ -6,7 +6,8 @@
 Each face is enlarged to the size given, its surroundings made of its own blurred edge, turned by up to 20 degrees,
 lit otherwise, and pasted anywhere into a scene of soft blotches. The same faces as bare crops are the mark. In
 "whole path" a face that is not found counts as wrong; found is one whose middle lies in the pasted square, with a
-quarter of its side at least (some squares show a whole person). Val part; the majority of votes, or FER-2013's own labels.
+quarter of its side at least (some squares show a whole person). Val part; the majority of votes, or FER-2013's own
+labels.
 """
 
 from __future__ import annotations
