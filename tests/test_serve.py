@@ -19,6 +19,7 @@ from itertools import repeat
 from pathlib import Path
 from urllib.parse import urlencode
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -119,6 +120,7 @@ def from_command(
         ((), {}),
         (("--model", "tiny", "--prior", "uniform"), {"model": "tiny", "prior": "uniform"}),
         (("--crop", "none", "--min-confidence", "0.6"), {"crop": "none", "min_confidence": "0.6"}),
+        (("--min-face", "30", "--upright"), {"min_face": "30", "upright": "true"}),
     ],
 )
 def test_answers_are_those_of_the_command_line_byte_for_byte(server, pictures, capsys, monkeypatch, more, query):
@@ -439,11 +441,30 @@ def test_openapi_describes_every_route(server):
     assert described["paths"].keys() == routes
     predict = described["paths"]["/v1/predict"]["post"]
     assert {each["name"] for each in predict["parameters"]} == {
-        "model", "prior", "crop", "min_confidence", "max_faces", "tta",
+        "model", "prior", "crop", "min_confidence", "min_face", "upright", "max_faces", "tta",
     }  # fmt: skip
+    assert predict["parameters"][0]["schema"]["enum"] == [m["name"] for m in server.ask("/v1/models").json()["models"]]
     assert predict["requestBody"]["content"].keys() >= {"image/jpeg", "application/json", "multipart/form-data"}
     assert predict["responses"].keys() >= {"200", "400", "401", "403", "413", "415", "421", "422", "503"}
     assert predict["responses"]["200"]["content"]["application/json"]["example"]["faces"]
+
+
+@pytest.mark.parametrize("route", ["/v1/predict", "/v1/explain"])
+def test_openapi_describes_every_field_of_an_answer(server, faces, route):
+    """The document allows no other fields, so none is forgotten; its example is such an answer too."""
+    answer = server.ask("/openapi.json").json()["paths"][route]["post"]["responses"]["200"]["content"][
+        "application/json"
+    ]
+    jsonschema.validate(answer["example"], answer["schema"])
+    lying = encoded(faces.transpose(Image.Transpose.ROTATE_90))
+    animated = encoded(faces.convert("P"), "GIF", save_all=True, append_images=[Image.new("P", faces.size)])
+    seen = set()
+    for data in (lying, animated):
+        reply = server.ask(f"{route}?min_confidence=1", data, JPEG).json()
+        jsonschema.validate(reply, answer["schema"])
+        seen |= reply.keys() | reply["faces"][0].keys()
+    face = answer["schema"]["properties"]["faces"]["items"]["properties"]
+    assert seen == (answer["schema"]["properties"].keys() | face.keys()) - {"error"}
 
 
 def test_the_page_and_its_files(server):

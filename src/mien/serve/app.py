@@ -18,8 +18,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from mien._version import __version__
+from mien.predict.detector import MIN_FACE
 from mien.serve import schema
-from mien.serve.bodies import MULTIPART, Bodies, media_type, uploads
+from mien.serve.bodies import JSON, MULTIPART, Bodies, media_type, uploads
 from mien.serve.engine import Engine, Options
 from mien.serve.guard import Guard, unread
 from mien.serve.metrics import CONTENT_TYPE, Metrics
@@ -45,6 +46,10 @@ class QueryOptions(BaseModel):
         "detect", description="`detect` finds the faces; `none` takes the picture as one ready-made crop."
     )
     min_confidence: float = Field(0.0, ge=0, le=1, description="Faces below it are marked `uncertain`.")
+    min_face: int = Field(
+        MIN_FACE, ge=20, le=10_000, description="Side in pixels of the faces to look for; small ones take time."
+    )
+    upright: bool = Field(False, description="The picture is known not to lie on its side or stand on its head.")
     max_faces: int = Field(0, ge=0, le=10_000, description="So many faces at most, the largest ones; 0 for all.")
     tta: bool = Field(False, description="Mean of the answers for the face and its mirror image; twice the time.")
 
@@ -73,6 +78,7 @@ def create_app(engine: Engine, settings: Settings) -> FastAPI:
     _add_status(app, service)
     _add_page(app)
     _add_problems(app)
+    _complete(app, engine)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -135,7 +141,7 @@ class _Service:
             names = ", ".join(self.engine.models)
             raise Problem(400, f"model '{query.model[:100]}': this server has {names}")
         name = query.model or self.engine.default
-        return Options(name, query.prior, query.crop, query.min_confidence, query.max_faces, query.tta)
+        return Options(**query.model_dump())._replace(model=name)
 
 
 def _number(i: int, several: bool) -> str:
@@ -161,7 +167,7 @@ def _add_pictures(app: FastAPI, service: _Service) -> None:
         summary="Name the expressions on the faces in pictures",
         description=schema.PREDICT,
         response_class=Response,
-        responses=schema.answers(schema.PREDICTION, schema.PREDICTION_EXAMPLE),
+        responses=schema.answers(schema.PREDICTION),
         openapi_extra=schema.BODY,
     )
     async def predict(request: Request, query: Annotated[QueryOptions, Query()]) -> Response:
@@ -173,7 +179,7 @@ def _add_pictures(app: FastAPI, service: _Service) -> None:
         summary="Show what on each face speaks for the answer",
         description=schema.EXPLAIN,
         response_class=Response,
-        responses=schema.answers(schema.EXPLANATION, schema.EXPLANATION_EXAMPLE),
+        responses=schema.answers(schema.EXPLANATION),
         openapi_extra=schema.BODY,
     )
     async def explain(request: Request, query: Annotated[QueryOptions, Query()]) -> Response:
@@ -213,6 +219,15 @@ def _add_page(app: FastAPI) -> None:
     @app.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)
     async def file(request: Request, name: str) -> Response:
         return await files.get_response(name, request.scope)
+
+
+def _complete(app: FastAPI, engine: Engine) -> None:
+    """What the OpenAPI document of FastAPI leaves out: this server's models, and examples that hold a null."""
+    for route, example in schema.EXAMPLES.items():
+        described = app.openapi()["paths"][route]["post"]
+        [model] = [each for each in described["parameters"] if each["name"] == "model"]
+        model["schema"] |= {"enum": [*engine.models], "default": engine.default}
+        described["responses"]["200"]["content"][JSON]["example"] = example
 
 
 def _add_problems(app: FastAPI) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from mien.errors import DataError, ModelError
 from mien.models.model import Model, Prior
 from mien.pictures import pixels, read_picture
+from mien.predict.detector import MIN_FACE
 from mien.predict.faces import cut_out
 from mien.predict.prediction import Face, Prediction
 from mien.predict.predictor import Crop, Predictor
@@ -39,6 +40,8 @@ class Options(NamedTuple):
     prior: Prior = "natural"
     crop: Crop = "detect"
     min_confidence: float = 0.0
+    min_face: int = MIN_FACE
+    upright: bool = False
     max_faces: int = 0
     tta: bool = False
 
@@ -62,7 +65,7 @@ class Engine:
             raise Problem(413, f"{count / 1e6:.0f} megapixels; send at most {self.max_pixels / 1e6:.0f}")
         model = self.models[options.model]
         try:
-            predictor = _predictor(_Same(model), options.prior, options.crop, options.min_confidence, options.tta)
+            predictor = _predictor(_Same(model), options._replace(model="", max_faces=0))
         except ModelError as error:
             raise Problem(400, str(error)) from None
         [prediction] = predictor(data)
@@ -106,8 +109,9 @@ class _Same:
 
 
 @lru_cache(64)
-def _predictor(same: _Same, prior: Prior, crop: Crop, min_confidence: float, tta: bool) -> Predictor:
-    return Predictor(same.model, prior, crop, min_confidence, tta=tta)
+def _predictor(same: _Same, options: Options) -> Predictor:
+    _, prior, crop, min_confidence, min_face, upright, _, tta = options
+    return Predictor(same.model, prior, crop, min_confidence, min_face, upright, tta=tta)
 
 
 def _largest(faces: tuple[Face, ...], most: int) -> tuple[Face, ...]:

@@ -40,10 +40,13 @@ _FACE_EXAMPLE = {
         "angry": 0.0021, "disgust": 0.0007, "fear": 0.0013, "happy": 0.9312, "neutral": 0.0541, "sad": 0.004,
         "surprise": 0.0066,
     },
+    "landmarks": [[249.3, 124.0], [298.1, 121.7], [276.4, 153.2], [255.9, 178.8], [297.5, 176.9]],
+    "score": 0.9287,
+    "quality": 0.9731,
 }  # fmt: skip
-PREDICTION_EXAMPLE = {"source": "image 1", "frame": None, "faces": [_FACE_EXAMPLE]}
-EXPLANATION_EXAMPLE = {
-    **PREDICTION_EXAMPLE,
+_PREDICTION_EXAMPLE = {"source": "image 1", "frame": None, "faces": [_FACE_EXAMPLE]}
+_EXPLANATION_EXAMPLE = {
+    **_PREDICTION_EXAMPLE,
     "faces": [
         {
             **_FACE_EXAMPLE,
@@ -54,6 +57,7 @@ EXPLANATION_EXAMPLE = {
         }
     ],
 }  # fmt: skip
+EXAMPLES = {"/v1/predict": _PREDICTION_EXAMPLE, "/v1/explain": _EXPLANATION_EXAMPLE}
 
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _FACE: dict[str, Any] = {
@@ -67,8 +71,20 @@ _FACE: dict[str, Any] = {
         "emotion": {"type": "string"},
         "confidence": _SHARE,
         "probabilities": {"type": "object", "additionalProperties": _SHARE},
-        "uncertain": {"type": "boolean", "description": "present where it is true"},
+        "uncertain": {
+            "const": True, "description": "present where confidence or quality is below `min_confidence`"
+        },
+        "landmarks": {
+            "type": "array", "minItems": 5, "maxItems": 5,
+            "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            "description": "both eyes, the nose, both corners of the mouth; absent where no face was looked for",
+        },
+        "score": {**_SHARE, "description": "the detector's; absent where no face was looked for"},
+        "quality": {
+            **_SHARE, "description": "how much of a face there is to judge by; absent where no face was looked for"
+        },
     },
+    "additionalProperties": False,
 }  # fmt: skip
 
 
@@ -81,7 +97,10 @@ def _of_faces(face: Mapping[str, Any]) -> dict[str, Any]:
             "frame": {"type": ["integer", "null"]},
             "faces": {"type": "array", "items": face},
             "error": {"type": "string", "description": "why the picture cannot be read; then there are no faces"},
+            "turned": {"enum": [90, 180, 270], "description": "degrees clockwise by which the picture lies, if any"},
+            "animated": {"const": True, "description": "present for the first picture of an animation"},
         },
+        "additionalProperties": False,
     }
 
 
@@ -96,6 +115,7 @@ _MAP = {
         "largest_fall": {"type": "number"},
         "largest_rise": {"type": "number"},
     },
+    "additionalProperties": False,
 }
 PREDICTION = _of_faces(_FACE)
 EXPLANATION = _of_faces({**_FACE, "properties": {**_FACE["properties"], "explanation": _MAP}})
@@ -152,9 +172,9 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def answers(answer: Mapping[str, Any], example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+def answers(answer: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     """The responses of a route that takes pictures."""
-    content = {JSON: {"schema": answer, "example": example}, "application/x-ndjson": {"schema": {"type": "string"}}}
+    content = {JSON: {"schema": answer}, "application/x-ndjson": {"schema": {"type": "string"}}}
     return {200: {"description": "the faces", "content": content}, **_problems(*_WHY)}
 
 
