@@ -24,7 +24,7 @@ from mien.cli.evaluate import compare, evaluate, explain
 from mien.cli.models import calibrate, export
 from mien.cli.predict import predict
 from mien.cli.report import card, report
-from mien.cli.serve import serve
+from mien.cli.serve import page, serve
 from mien.cli.train import recipes, train
 from mien.errors import MienError
 
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "explain": explain,
     "serve": serve,
+    "page": page,
     "prepare": prepare,
     "explore": explore,
     "audit": audit,

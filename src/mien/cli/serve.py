@@ -1,9 +1,12 @@
-"""The command that serves the page and the HTTP API: serve."""
+"""The commands for the page: serve, with the HTTP API, and page, for a host of files alone."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from mien.cli.console import say
 from mien.cli.options import Repeated, Switch, option
@@ -11,6 +14,7 @@ from mien.errors import UsageError
 from mien.extras import require
 
 if TYPE_CHECKING:
+    from mien.models.model import Model
     from mien.serve.engine import Engine
 
 
@@ -65,17 +69,42 @@ def serve(
     run(app, listener, settings, ready)
 
 
+def page(
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT", help_behavior_hint="")]],
+    model: Annotated[Repeated[tuple[str, ...]], option("MODEL", "all that come with Mien, tiny first")] = (),
+) -> None:
+    """Write the page as a folder that any static host serves: the models run in the visitor's browser.
+
+    Args:
+        out: folder to write; an earlier page there is replaced.
+        model: a model file, run folder or name to answer by; may be given several times, the first one is the
+            default, the others are loaded when they are chosen.
+    """
+    from mien.serve.folder import write_folder
+
+    sizes = write_folder(_models(model, default="tiny"), out)
+    print(
+        f"{out / 'index.html'}: {sizes.whole / 1e6:.1f} MB in all; a first visit loads {sizes.first / 1e6:.1f} MB, ",
+        end="",
+    )
+    print(f"{sizes.gzipped / 1e6:.1f} MB gzipped")
+
+
+def _models(names: tuple[str, ...], default: str) -> dict[str, Model]:
+    """The models to answer by, or all that come with Mien, the default first."""
+    from mien.models.files import SHIPPED, model_name, read_model
+    from mien.serve.catalogue import loaded
+
+    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != default, name))
+    return loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
+
+
 def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     """The models to answer by, each loaded once, the detector too."""
-    from pathlib import Path
-
     from mien.explain.occlusion import occlusion
-    from mien.models.files import SHIPPED, model_name, read_model
-    from mien.serve.engine import Engine, loaded, warm_up
+    from mien.serve.engine import Engine, warm_up
 
-    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != "base", name))
-    models = loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
-    engine = Engine(models, occlusion, max_pixels)
+    engine = Engine(_models(names, default="base"), occlusion, max_pixels)
     warm_up(engine)
     return engine
 
