@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,31 +65,29 @@ def serve(
         if not wanted and port:
             say(f"port {port} is taken; using {listener.getsockname()[1]}")
         print(f"Mien is at {address} (Ctrl-C ends it)", flush=True)
-        if open:
-            _open(f"{address}#token={token}" if token else address)
+        if open:  # without waiting for a browser to start
+            page = f"{address}#token={token}" if token else address
+            threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
     run(app, listener, settings, ready)
 
 
 def page(
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT", help_behavior_hint="")]],
-    model: Annotated[Repeated[tuple[str, ...]], option("MODEL", "all that come with Mien, tiny first")] = (),
+    model: Annotated[Repeated[tuple[str, ...]], option("MODEL", "all that come with Mien")] = (),
 ) -> None:
-    """Write the page as a folder that any static host serves: the models run in the visitor's browser.
+    """Write the page as files for any static host; its models run in the browser.
 
     Args:
         out: folder to write; an earlier page there is replaced.
-        model: a model file, run folder or name to answer by; may be given several times, the first one is the
-            default, the others are loaded when they are chosen.
+        model: a model file, run folder or name to answer by; may be given several times, the first one (tiny, of
+            those that come with Mien) is the default, the others are loaded when they are chosen.
     """
     from mien.serve.folder import write_folder
 
     sizes = write_folder(_models(model, default="tiny"), out)
-    print(
-        f"{out / 'index.html'}: {sizes.whole / 1e6:.1f} MB in all; a first visit loads {sizes.first / 1e6:.1f} MB, ",
-        end="",
-    )
-    print(f"{sizes.gzipped / 1e6:.1f} MB gzipped")
+    whole, first, gzipped = (f"{size / 1e6:.1f} MB" for size in sizes)
+    print(f"{out / 'index.html'}: {whole} in all; a first visit loads {first}, {gzipped} gzipped")
 
 
 def _models(names: tuple[str, ...], default: str) -> dict[str, Model]:
@@ -107,11 +107,3 @@ def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     engine = Engine(_models(names, default="base"), occlusion, max_pixels)
     warm_up(engine)
     return engine
-
-
-def _open(address: str) -> None:
-    """Open the page without waiting for a browser to start."""
-    import threading
-    import webbrowser
-
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -4,18 +4,20 @@
 import { area, distinct, inside, intersection } from "./boxes.js";
 import { ALIGNING, POSITIONS, alignment, length, meanPoint, plus, roll, round, times, turnedSquare } from "./faces.js";
 
-export const MIN_FACE = 50;
-const SMALL_LOOK = 320, LARGE_LOOK = 1280;
+export const MIN_FACE = 96;
+const LARGE_LOOK = 1_228_800, SMALL_LOOK = 320;
 const TILE = 2048, SHARED = 160;
-const LEAST_PIXELS = 24;
-const MOST_ENLARGED = 2;
+const LARGEST_IN_TILES = 320;
+const LEAST_PIXELS = 48;
+const MOST_ENLARGED = 2, LEAST_ENLARGED = 1.2;
 const SAME = 0.3;
 const SMALLEST = 8;
 
-const SURE = 0.92, LIKELY = 0.75, CANDIDATE = 0.4, SMALL_CANDIDATE = 0.25;
+const SURE = 0.92, LIKELY = 0.75, CANDIDATE = 0.4, FAINT = 0.25;
 const TILTED = 15, STEEP = 25;
-const CONFIRMED = 0.66, CONFIRMED_SMALL = 0.78, REFUTED = 0.2;
+const CONFIRMED = 0.66, CONFIRMED_FAINT = 0.78, REFUTED = 0.2;
 const CONFIRMED_TURNED = 0.75, MARGIN = 0.06;
+const AHEAD = 0.91, AHEAD_BY = 0.03;
 const HOPELESS = 0.55;
 const UPRIGHT = [0, 45, 315], TURNED = [90, 135, 180, 225, 270];
 const MOST_CANDIDATES = 12;
@@ -47,47 +49,48 @@ export class Detector {
     return { faces: faces.sort(byBox), turned: 0 };
   }
 
-  /** The faces seen when the picture is `side` pixels long. */
-  async look(image, side, least = LIKELY) {
-    const { small, factor } = scaled(image, side);
-    const [faces] = await this.detect([small], least);
-    return faces.map((face) => moved(face, [0, 0], factor));
-  }
-
   /** The faces of a camera's next frame that a small look finds for certain, from left to right. */
   async lookAgain(image) {
-    const faces = await this.look(image, Math.min(SMALL_LOOK, MOST_ENLARGED * image.longest));
-    return faces.filter((face) => isSound(face, image) && Math.abs(roll(face)) < TILTED).sort(byBox);
+    const factor = SMALL_LOOK / image.longest;
+    const faces = await this.#seenIn(scaled(image, image, factor), image, factor, LIKELY);
+    return faces.filter((face) => Math.abs(roll(face)) < TILTED).sort(byBox);
   }
 
   /** What may be a face, the highest score first. */
   async #candidates(image, minFace) {
-    const wanted = round(image.longest * Math.min(1, LEAST_PIXELS / minFace));
-    const inTiles = wanted > TILE;
-    const large = inTiles ? LARGE_LOOK : Math.max(wanted, LARGE_LOOK);
-    const sides = new Set([SMALL_LOOK, large].map((side) => Math.min(side, MOST_ENLARGED * image.longest)));
-    let found = [];
-    for (const side of [...sides].sort((a, b) => a - b)) {
-      found.push(...(await this.look(image, side, CANDIDATE)).filter((face) => isSound(face, image)));
+    const usual = Math.sqrt(LARGE_LOOK / (image.width * image.height));
+    let wanted = Math.min(Math.max(usual, LEAST_PIXELS / minFace), MOST_ENLARGED);
+    if (wanted > 1 && wanted < LEAST_ENLARGED) wanted = 1;
+    const inTiles = image.longest * wanted > TILE;
+    const large = inTiles ? Math.min(usual, wanted) : wanted;
+    let picture = image, found = [];
+    for (const factor of new Set([large, Math.min(large, SMALL_LOOK / image.longest)])) {
+      picture = scaled(picture, image, factor);
+      found.push(...(await this.#seenIn(picture, image, factor, factor >= 1 ? CANDIDATE : FAINT)));
     }
     found = withoutCopies(found);
     if (inTiles) {
       const likely = found.filter(({ score }) => score >= LIKELY);
-      const tiled = (await this.#lookInTiles(image, wanted)).filter((face) => isSound(face, image) && !covered(face, likely));
-      found.push(...withoutCopies(tiled));
+      found.push(...withoutCopies((await this.#lookInTiles(image, wanted)).filter((face) => !covered(face, likely))));
     }
     return found.sort((one, other) => other.score - one.score);
   }
 
-  /** The small faces seen when the picture is `side` pixels long, a part at a time. */
-  async #lookInTiles(image, side) {
-    const { small: large, factor } = scaled(image, side);
+  /** The faces seen in a picture that is `image` made `factor` times as large, in pixels of `image`. */
+  async #seenIn(picture, image, factor, least) {
+    const [faces] = await this.detect([picture], least);
+    return faces.map((face) => moved(face, [0, 0], factor)).filter((face) => isSound(face, image));
+  }
+
+  /** The small faces seen when the picture is made `factor` times as large, a part at a time. */
+  async #lookInTiles(image, factor) {
     const found = [];
-    for (const [top, bottom] of parts(large.height)) {
-      for (const [left, right] of parts(large.width)) {
-        const [faces] = await this.detect([large.crop(left, top, right, bottom)], SMALL_CANDIDATE);
-        const small = faces.filter(({ box }) => Math.max(box[2] - box[0], box[3] - box[1]) < SHARED);
-        found.push(...small.map((face) => moved(face, [left, top], factor)));
+    for (const [top, bottom] of parts(image.height, factor)) {
+      for (const [left, right] of parts(image.width, factor)) {
+        const part = image.crop(left, top, right, bottom);
+        const [faces] = await this.detect([scaled(part, part, factor)], FAINT);
+        const small = faces.filter(({ box }) => Math.max(box[2] - box[0], box[3] - box[1]) < LARGEST_IN_TILES);
+        found.push(...small.map((face) => moved(face, [left, top], factor)).filter((face) => isSound(face, image)));
       }
     }
     return found;
@@ -97,7 +100,7 @@ export class Detector {
   async #judged(candidates, image, tellTurn) {
     const faces = [];
     let upright = !tellTurn || candidates.some((face) => face.score >= SURE && Math.abs(roll(face)) < TILTED);
-    const most = Math.floor((MOST_CANDIDATES * (3 + Math.floor((image.width * image.height) / LARGE_LOOK ** 2))) / 3);
+    const most = Math.floor((MOST_CANDIDATES * (3 + Math.floor((image.width * image.height) / LARGE_LOOK))) / 3);
     let seconds = 0;
     for (const face of candidates) {
       const likely = face.score >= LIKELY;
@@ -116,14 +119,16 @@ export class Detector {
   async #secondLook(face, image, tellTurn) {
     const likely = face.score >= LIKELY, straight = Math.abs(roll(face)) < TILTED;
     if (likely && straight && tellTurn) {
-      const [ahead, ...others] = await this.#seen([0, 90, 180, 270].map((angle) => close(image, face, angle).picture));
-      if (ahead.score >= LIKELY && ahead.score > Math.max(...others.map(({ score }) => score)) + MARGIN) return face;
+      const [ahead] = await this.#seen([close(image, face, 0).picture]);
+      if (ahead.score >= AHEAD) return face;
+      const others = await this.#seen([90, 180, 270].map((angle) => close(image, face, angle).picture));
+      if (ahead.score >= LIKELY && ahead.score > Math.max(...others.map(({ score }) => score)) + AHEAD_BY) return face;
     }
-    const angles = [...UPRIGHT, ...(tellTurn ? TURNED : [])];
+    const angles = face.score < CANDIDATE ? [0] : [...UPRIGHT, ...(tellTurn ? TURNED : [])];
     const views = angles.map((angle) => close(image, face, angle));
     const first = await this.#seen(views.map(({ picture }) => picture));
     const bestOf = (indices) => indices.reduce((best, i) => (first[i].score > first[best].score ? i : best));
-    const upright = bestOf(UPRIGHT.map((_, i) => i)), best = bestOf(angles.map((_, i) => i));
+    const upright = bestOf(UPRIGHT.map((_, i) => i).slice(0, angles.length)), best = bestOf(angles.map((_, i) => i));
     let chosen = upright;
     if (!likely && first[best].score < HOPELESS) return null;
     const turned = TURNED.includes(angles[best]);
@@ -140,8 +145,8 @@ export class Detector {
       }
     }
     const score = await this.#meanScore(close(image, face, roll(face)).picture);
-    const small = face.box[2] - face.box[0] < (LEAST_PIXELS * image.longest) / LARGE_LOOK;
-    return score >= (likely ? REFUTED : small ? CONFIRMED_SMALL : CONFIRMED) ? face : null;
+    const confirmed = face.score >= CANDIDATE ? CONFIRMED : CONFIRMED_FAINT;
+    return score >= (likely ? REFUTED : confirmed) ? face : null;
   }
 
   /** How much like a face a second look is: as it is and with full contrast, and both mirrored. */
@@ -167,13 +172,11 @@ function withoutCopies(faces) {
 }
 
 /** Where tiles begin and end that cover a side, all of one length, and share some pixels. */
-function parts(whole) {
-  const count = Math.max(1, Math.ceil((whole - SHARED) / (TILE - SHARED)));
-  const tile = Math.ceil((whole + (count - 1) * SHARED) / count);
-  return Array.from({ length: count }, (_, i) => {
-    const start = count === 1 ? 0 : round((i * (whole - tile)) / (count - 1));
-    return [start, start + tile];
-  });
+function parts(whole, factor) {
+  const shared = Math.ceil(SHARED / factor);
+  const count = Math.max(1, Math.ceil((whole - shared) / (TILE / factor - shared)));
+  const tile = Math.ceil((whole + (count - 1) * shared) / count);
+  return Array.from({ length: count }, (_, i) => round((i * (whole - tile)) / Math.max(1, count - 1))).map((start) => [start, start + tile]);
 }
 
 /** Whether most of a box lies in another, or most of another in it. */
@@ -181,16 +184,16 @@ function covered({ box }, others) {
   return others.some((other) => intersection(box, other.box) > 0.5 * Math.min(area(box), area(other.box)));
 }
 
-function scaled(image, side) {
-  const factor = side / image.longest;
+/** `image` made `factor` times as large, out of a picture of all of it. */
+function scaled(picture, image, factor) {
   const [width, height] = [image.width, image.height].map((each) => Math.max(1, round(each * factor)));
-  return { small: image.resizeFast(width, height), factor };
+  return picture.resizeFast(width, height);
 }
 
-/** A face seen in a part, which begins at `start`, of a picture made `factor` times as large. */
+/** A face seen in a part, which begins at `start`, of a picture, after it was made `factor` times as large. */
 function moved(face, start, factor) {
-  const box = face.box.map((edge, i) => (edge + start[i % 2]) / factor);
-  return { ...face, box, landmarks: face.landmarks.map(([x, y]) => [(x + start[0]) / factor, (y + start[1]) / factor]) };
+  const box = face.box.map((edge, i) => edge / factor + start[i % 2]);
+  return { ...face, box, landmarks: face.landmarks.map(([x, y]) => [x / factor + start[0], y / factor + start[1]]) };
 }
 
 /** Whether the middle of a box is in an area. */

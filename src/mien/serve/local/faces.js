@@ -65,10 +65,20 @@ export function turnedSquare(picture, origin, turn, pixels, shrink) {
   const xs = corners.map(([x]) => x), ys = corners.map(([, y]) => y);
   const left = Math.floor(Math.min(...xs)) - 1, top = Math.floor(Math.min(...ys)) - 1;
   const right = Math.ceil(Math.max(...xs)) + 1, bottom = Math.ceil(Math.max(...ys)) + 1;
-  const region = picture.crop(left, top, right, bottom).reduce(shrink);
+  const { region, start } = regionOf(picture, left, top, right, bottom, shrink);
   const [a, d] = turn.map((part) => part / shrink / pixels);
-  const [c, f] = [(origin[0] - left) / shrink, (origin[1] - top) / shrink];
+  const [c, f] = [(origin[0] - start[0]) / shrink, (origin[1] - start[1]) / shrink];
   return region.affine(pixels, [a, -d, c, d, a, f]);
+}
+
+/** A part of a picture, `shrink` times smaller, and its corner; mirrored beyond the picture. */
+function regionOf(picture, left, top, right, bottom, shrink) {
+  const inside = [Math.max(left, 0), Math.max(top, 0), Math.min(right, picture.width), Math.min(bottom, picture.height)];
+  const region = picture.crop(...inside).reduce(shrink);
+  const [before, above] = [(inside[0] - left) / shrink, (inside[1] - top) / shrink].map(Math.ceil);
+  const [behind, below] = [(right - inside[2]) / shrink, (bottom - inside[3]) / shrink].map(Math.ceil);
+  const start = [inside[0] - shrink * before, inside[1] - shrink * above];
+  return { region: region.crop(-before, -above, region.width + behind, region.height + below), start };
 }
 
 /** The gray square, `size` pixels wide, that the network gets of a picture. */
