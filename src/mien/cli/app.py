@@ -38,6 +38,7 @@ COMMANDS = {  # the module of each in this room: only that of the chosen one is 
     "batch": "batch",
     "explain": "evaluate",
     "serve": "serve",
+    "page": "serve",
     "prepare": "data",
     "explore": "data",
     "audit": "data",

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from mien.errors import DataError, ModelError
+from mien.errors import ModelError
 from mien.models.model import Model, Prior
 from mien.pictures import pixels, read_picture
 from mien.predict.detector import MIN_FACE
+from mien.predict.face import Face
 from mien.predict.faces import cut_out
-from mien.predict.prediction import Face, Prediction
+from mien.predict.prediction import Prediction
 from mien.predict.predictor import Crop, Predictor
 from mien.serve.problems import Problem
 
@@ -145,16 +146,6 @@ def _png(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, "PNG")
     return b64encode(file.getvalue()).decode()
-
-
-def loaded(names: list[str], read: Callable[[str], Model], called: Callable[[str], str]) -> dict[str, Model]:
-    """Models by the names that clients use; raises DataError for two of one name."""
-    models: dict[str, Model] = {}
-    for name in names:
-        if called(name) in models:
-            raise DataError(f"{name}: another model is called {called(name)} already; rename one")
-        models[called(name)] = read(name)
-    return models
 
 
 def warm_up(engine: Engine) -> None:
