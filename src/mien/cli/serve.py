@@ -70,10 +70,12 @@ def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     from pathlib import Path
 
     from mien.explain.occlusion import occlusion
-    from mien.models.files import SHIPPED, model_name, read_model
+    from mien.models.files import DEFAULT_MODELS, SHIPPED, model_name, read_model
     from mien.serve.engine import Engine, loaded, warm_up
 
-    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != "base", name))
+    shipped = sorted(
+        (file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != DEFAULT_MODELS["detect"], name)
+    )
     models = loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
     engine = Engine(models, occlusion, max_pixels)
     warm_up(engine)

@@ -7,6 +7,7 @@ from json import loads
 from typing import Any
 
 from mien.colours import class_colour
+from mien.models.architectures import network_name
 from mien.models.files import SHIPPED
 from mien.models.model import Model
 from mien.serve.bodies import JSON, MULTIPART
@@ -198,7 +199,8 @@ def describe(models: Mapping[str, Model]) -> list[dict[str, Any]]:
         {
             "name": name,
             "classes": [{"name": each, "colour": class_colour(i)} for i, each in enumerate(model.classes)],
-            "architecture": model.architecture,
+            "architecture": network_name(model.architecture),
+            "labels": list(model.sources),
             "input": model.preprocess.size,
             "priors": ["natural", "uniform"] if model.prior else ["natural"],
             "notes": dict(model.notes),
