@@ -322,7 +322,7 @@ def test_networks_that_know_nothing_suspect_nothing() -> None:
     labels = np.arange(100) % 4
     known = np.eye(4, dtype=np.float32)[labels]
     assert suspects.check_known(labels, known) == 1
-    with pytest.raises(DataError, match="agree with 25% of the labels, the most frequent class alone with 25%"):
+    with pytest.raises(DataError, match="agree with 25 % of the labels, the most frequent class alone with 25 %"):
         suspects.check_known(labels, np.roll(known, 1, axis=0) * 0 + [[1, 0, 0, 0]])
 
 

@@ -26,7 +26,7 @@ from mien.records.evaluation import CorruptionScores, EvaluationRecord, Provenan
 from mien.records.recipe import Augment, Keep
 from mien.records.run import Epoch, selected_epoch
 from mien.report import figures
-from mien.report.figures.style import RIGHT, WRONG, confidence
+from mien.report.figures.style import RIGHT, WRONG
 from mien.train.augment import augmented_examples
 
 TWO = ("no", "yes")
@@ -281,13 +281,6 @@ def test_same_seed_same_picture() -> None:
 
 def test_classes_have_colours_of_their_own() -> None:
     assert len({class_colour(k) for k in range(32)}) == 32
-
-
-@pytest.mark.parametrize(
-    ("probability", "text"), [(0.9995, ">99 %"), (0.994, "99 %"), (0.93, "93 %"), (0.012, "1.2 %")]
-)
-def test_no_answer_is_certain(probability: float, text: str) -> None:
-    assert confidence(probability) == text
 
 
 @pytest.mark.parametrize("name", ["class_scores", "coverage", "group_heatmaps", "sanity"])

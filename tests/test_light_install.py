@@ -24,6 +24,7 @@ CACHE = ROOT / ".cache"
 NEEDS: dict[str, tuple[str, ...]] = {
     "predict": (),
     "prepare": (),
+    "batch": ("pyarrow",),
     "recipes": (),
     "export": (),
     "explain": (),
@@ -42,6 +43,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 CALLS = {
     "predict": "predict photo.png --annotate a.png --csv p.csv",
     "prepare": "prepare --input_dir faces --output_dir data",
+    "batch": "batch faces table",
     "recipes": "recipes",
     "export": "export base base.onnx",
     "explain": "explain photo.png --out why",
@@ -161,7 +163,7 @@ find = PathFinder.find_spec
 def find_what_is_there(name, path=None, target=None):
     return None if name.partition(".")[0] in absent else find(name, path, target)
 
-PathFinder.find_spec = find_what_is_there
+PathFinder.find_spec = staticmethod(find_what_is_there)
 from mien.cli.app import main
 sys.exit(max(main(command.split()) for command in sys.argv[2:]))
 """
@@ -171,6 +173,7 @@ sys.exit(max(main(command.split()) for command in sys.argv[2:]))
     ("names", "also"),
     [
         (("prepare", "predict", "recipes", "export", "explain"), ()),
+        (("batch",), ()),
         (("explore",), ()),
         (("train",), ()),
         (("evaluate", "compare"), ()),

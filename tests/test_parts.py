@@ -63,7 +63,7 @@ def test_the_parts_that_are_there_are_kept(
     folder = fill(tmp_path / "faces", make_image, parts)
     split = open_data(folder if kind == "folder" else packed(folder, kind))
     assert {name: len(part) for name, part in split.parts().items()} == expected
-    assert ("val is 15% of train" in split.origin) == (
+    assert ("val is 15 % of train" in split.origin) == (
         len(parts) < 3
         and "val" in expected
         and "train" in expected
@@ -119,7 +119,7 @@ def test_prepare_pools_and_says_so_and_official_keeps(
     said = capsys.readouterr().err
     assert "this gives up the source's own train and test folders, which --split official keeps" in said
     assert main([*command, str(tmp_path / "kept"), "--split", "official"]) == 0
-    assert "the source's own train and test folders; val is 15% of train, seed 0" in capsys.readouterr().err
+    assert "the source's own train and test folders; val is 15 % of train, seed 0" in capsys.readouterr().err
     own = open_data(folder)
     kept = open_data(tmp_path / "kept")
     assert {name: part.digest() for name, part in kept.parts().items()} == {

@@ -306,7 +306,7 @@ def test_flaws_of_the_data_are_counted(run: Path) -> None:
     page = collect(write_run(run, a_run(data=data)))
     assert page.training.flaws == {
         "distinct images": "18 of 35",
-        "groups of copies": "17, with 34 images",
+        "groups of copies": "17, with 34 images (train 19, val 15)",
         "groups in more than one part": "15",
         "groups with conflicting labels": "17",
         "val images also in training": "15 of 15 (100.0 %)",

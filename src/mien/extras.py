@@ -25,6 +25,8 @@ OPTIONAL: dict[str, tuple[str, str]] = {  # what pip installs: the module it bri
     "prometheus-client": ("prometheus_client", "serve"),
     "python-multipart": ("python_multipart", "serve"),
     "uvicorn": ("uvicorn", "serve"),
+    "pyarrow": ("pyarrow", "scale"),
+    "ray": ("ray", "ray"),
 }
 
 

@@ -12,10 +12,10 @@ _LOCK = ".lock"
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in `folder`; raises TrainingError where one does.
+def hold(folder: Path, doing: str = "training") -> Iterator[None]:
+    """Keep other processes from `doing` the same in `folder`; raises TrainingError where one does.
 
-    The lock ends with the process, however that ends; its file is gone when the training is.
+    The lock ends with the process, however that ends; its file is gone when the block is left.
     """
     from filelock import FileLock, Timeout
 
@@ -24,7 +24,7 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise TrainingError(f"{folder}: another process is training here; wait for it, or stop it") from None
+        raise TrainingError(f"{folder}: another process is {doing} here; wait for it, or stop it") from None
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be locked ({error}); check that it can be written") from None
     try:

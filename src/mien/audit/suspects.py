@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mien.audit.findings import Audit
 from mien.errors import DataError
 from mien.models.model import predict_proba
+from mien.percent import percent
 from mien.train.recipes import SPEEDRUN
 from mien.train.state import State
 from mien.train.trainer import Listener, Progress, train
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FOLDS = 5
 _KNOWN = 0.2  # how far from the commonest label's share to all of the labels networks have to come (FER-2013: 0.48)
@@ -101,8 +99,8 @@ def check_known(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -
     commonest = float(np.bincount(labels).max() / len(labels))
     if named < commonest + _KNOWN * (1 - commonest):
         raise DataError(
-            f"the networks agree with {named:.0%} of the labels, the most frequent class alone with {commonest:.0%}: "
-            "they know too little to suspect labels; give more faces, or leave out --suspects"
+            f"the networks agree with {percent(named)} of the labels, the most frequent class alone with "
+            f"{percent(commonest)}: they know too little to suspect labels; give more faces, or leave out --suspects"
         )
     return named
 

@@ -17,6 +17,7 @@ from io import TextIOWrapper
 import tyro
 
 from mien._version import __version__
+from mien.cli.batch import batch
 from mien.cli.console import say
 from mien.cli.data import audit, explore, prepare
 from mien.cli.demo import demo
@@ -42,6 +43,7 @@ Images stay on this machine. `mien COMMAND --help` shows the options of a comman
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
+    "batch": batch,
     "explain": explain,
     "serve": serve,
     "prepare": prepare,

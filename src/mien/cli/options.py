@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from mien.models.model import Model
 
 
-def option(metavar: str, default: str) -> object:
+def option(metavar: str, default: str, help: str | None = None) -> object:
     """How the help shows an option that may be left out, and what leaving it out means."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+    return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint=f"(default: {default})")
 
 
 def several(metavar: str) -> object:
@@ -44,7 +44,9 @@ MODEL = tyro.conf.arg(
     help="model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien: "
     "base, tiny or base-fer2013.",
 )
-CLASSES = tyro.conf.arg(metavar="NAMES", help_behavior_hint="(default: as they are)")
+CLASSES = option(
+    "NAMES", "as they are", "names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out)."
+)
 DATA = tyro.conf.arg(name="data-dir", aliases=["--data"], metavar="DATA", help_behavior_hint="(optional)")
 RUNS = Path("runs")
 _SEEDS = 2**32  # what every generator takes
@@ -59,7 +61,6 @@ class DataOptions:
         labels: "given" by the data ("fer2013" means the same, of FER-2013), or by the "votes" of several annotators. A
             model of two heads answers by the one that has learned these.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class.
-        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out).
     """
 
     data: Annotated[Path | None, DATA]
@@ -122,7 +123,7 @@ class PartOptions(DataOptions):
     """
 
     split: Literal["train", "val", "test", "all"] = "test"
-    classes: Annotated[str, CLASSES] = ""
+    classes: Annotated[str, option("NAMES", "as they are")] = ""
 
     @property
     def names(self) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import webbrowser
 from typing import TYPE_CHECKING, Annotated
 
 from mien.cli.console import say
@@ -59,8 +61,9 @@ def serve(
         if not wanted and port:
             say(f"port {port} is taken; using {listener.getsockname()[1]}")
         print(f"Mien is at {address} (Ctrl-C ends it)", flush=True)
-        if open:
-            _open(f"{address}#token={token}" if token else address)
+        if open:  # without waiting for a browser to start
+            page = f"{address}#token={token}" if token else address
+            threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
     run(app, listener, settings, ready)
 
@@ -80,11 +83,3 @@ def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     engine = Engine(models, occlusion, max_pixels)
     warm_up(engine)
     return engine
-
-
-def _open(address: str) -> None:
-    """Open the page without waiting for a browser to start."""
-    import threading
-    import webbrowser
-
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.data.classes import name_classes, renaming
 from mien.data.containers import Container, Folder, Store, os_errors
@@ -30,11 +30,9 @@ from mien.data.split import split_indices
 from mien.data.tars import Tar, is_tar
 from mien.data.zips import Zip
 from mien.errors import DataError, UsageError
+from mien.percent import percent
 from mien.pictures import is_picture, is_visible
 from mien.preprocess import Preprocess
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FRACTIONS = (0.70, 0.15, 0.15)
 
@@ -147,7 +145,7 @@ def divide(source: Source, data: Dataset, seed: int) -> tuple[NDArray[np.str_], 
     val = FRACTIONS[1]
     faces = data.subset(train)
     parts[train] = draw_parts(faces, copy_groups(faces.images), (1 - val, val, 0), seed)
-    return parts, f"{source.origin}; val is {val:.0%} of train, seed {seed}"
+    return parts, f"{source.origin}; val is {percent(val)} of train, seed {seed}"
 
 
 def draw_parts(data: Dataset, groups: NDArray[np.int64], fractions: Sequence[float], seed: int) -> NDArray[np.str_]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from mien import atomic
@@ -23,10 +24,7 @@ from mien.records.comparison import MODELS, PAIRS, ComparisonRecord, ModelScore,
 from mien.records.evaluation import PREDICTIONS, EvaluationRecord
 from mien.records.intervals import wilson
 from mien.records.record import plain
-from mien.records.run import GIVEN_MODELS, OLD_NOTES
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from mien.records.run import GIVEN_MODELS, todays_notes
 
 _COLUMNS = ("path", "label", "predicted")
 _REMEDY = "give a table with path, label and predicted of each face once, as mien evaluate writes it (predictions.csv)"
@@ -192,7 +190,7 @@ def _seed_scores(given: Sequence[Answers], models: Sequence[ModelScore]) -> tupl
     groups: dict[tuple[str, ...], dict[str, ModelScore]] = {}
     for one, scores in zip(given, models, strict=True):
         if {"recipe", "seed"} <= one.notes.keys():
-            notes = {OLD_NOTES.get(name, name): note for name, note in one.notes.items()}
+            notes = todays_notes(one.notes)
             kind = tuple(notes.get(key, "") for key in ("recipe", "data", *GIVEN_MODELS))
             groups.setdefault(kind, {})[one.notes["seed"]] = scores
     return tuple(

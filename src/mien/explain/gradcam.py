@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mien.models.model import Model
 from mien.models.networks import eval_copy, last_convolution, torch_network
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _BATCH = 128
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.explain.occlusion import occlusion
 from mien.models.architectures import Mean
 from mien.models.model import Model
 from mien.records.figures import Method
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MethodChoice = Literal["auto", "gradcam", "occlusion"]
 

@@ -7,15 +7,12 @@ in FER-2013 on average: a network knows faces with that margin.
 from __future__ import annotations
 
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.boxes import Box
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # Where the two eyes, the nose and the corners of the mouth lie in a face of FER-2013, as shares of its side: medians
 # over 1,000 training faces, both halves made alike (bench/face_position.py). And which of them align a face: the eyes
@@ -73,7 +70,11 @@ def _region(image: Image.Image, corners: NDArray[np.complex128], shrink: int) ->
     left, top = floor(corners.real.min()) - 1, floor(corners.imag.min()) - 1
     right, bottom = ceil(corners.real.max()) + 1, ceil(corners.imag.max()) + 1
     inside = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
-    beyond = [(inside[1] - top, bottom - inside[3]), (inside[0] - left, right - inside[2])]
-    pixels = np.asarray(image.crop(inside))
+    region = image.reduce(shrink, inside)
+    if inside == (left, top, right, bottom):
+        return region, complex(left, top)
+    across, down = ceil((inside[0] - left) / shrink), ceil((inside[1] - top) / shrink)  # pixels missing before ...
+    beyond = [(down, ceil((bottom - inside[3]) / shrink)), (across, ceil((right - inside[2]) / shrink))]  # and behind
+    pixels = np.asarray(region)
     padded = np.pad(pixels, [*beyond, (0, 0)][: pixels.ndim], mode="symmetric")
-    return Image.fromarray(padded).reduce(shrink), complex(left, top)
+    return Image.fromarray(padded), complex(inside[0] - shrink * across, inside[1] - shrink * down)

@@ -123,8 +123,7 @@ def _face_text(face: Face) -> str:
     x, y, width, height = face.box
     bar = "#" * round(face.confidence * _BAR)
     others = sorted(face.probabilities.items(), key=lambda item: -item[1])[1 : 1 + _OTHERS]
-    beside = ", ".join(f"{name} {share:.0%}" for name, share in others)
+    beside = ", ".join(f"{name} {percent(share)}" for name, share in others)
     doubt = "  (uncertain)" if face.uncertain else ""
     box = f"{width}x{height} at {x},{y}"
-    confidence = percent(face.confidence).replace(" ", "")
-    return f"{box:>22}  {face.emotion:<9} {confidence:>4} {bar:<{_BAR}}  {beside}{doubt}"
+    return f"{box:>22}  {face.emotion:<9} {percent(face.confidence):>5} {bar:<{_BAR}}  {beside}{doubt}"

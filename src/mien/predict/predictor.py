@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.boxes import Box, Corners
 from mien.errors import DataError, UsageError
@@ -23,8 +25,6 @@ from mien.predict.sources import Item, Source, items, take_array
 from mien.predict.yunet import DetectedFace
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mien.predict.video.follow import FrameResult
 
 Crop = Literal["detect", "none"]
@@ -65,8 +65,8 @@ class Predictor:
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face whose confidence or quality is below it is marked uncertain, and keeps its expression.
-    min_face: side in pixels of faces that are worth looking for. With 50 a 12-megapixel photo takes some two times as
-        long as one of a megapixel; with 24, for crowds, some ten times.
+    min_face: side in pixels of faces that are worth looking for; most of half that size are found too. With 96 a
+        12-megapixel photo takes some four times as long as one of a megapixel; with 24, for crowds, some forty times.
     upright: True where pictures are known not to lie on their side or stand on their head.
     tta: flip test-time augmentation, the mean answer for the face and its mirror image, at twice the time.
     return_crops: True for faces with their `crop`, the aligned face as the network is given it.
@@ -119,7 +119,7 @@ class Predictor:
         *arguments, options = self._given
         if isinstance(arguments[0], Model):
             raise TypeError("this Predictor was given a model and cannot be pickled; give it the model's path or name")
-        return _again, (arguments, options)
+        return partial(Predictor, **options), tuple(arguments)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -257,11 +257,6 @@ class Predictor:
             cut.box, cut.landmarks, emotion, probabilities[emotion], probabilities, False, cut.score, cut.quality, crop
         )
         return replace(face, uncertain=face.is_doubtful(self.min_confidence))
-
-
-def _again(arguments: Sequence[Any], options: dict[str, Any]) -> Predictor:
-    """The same predictor in another process."""
-    return Predictor(*arguments, **options)
 
 
 def _next_boxes(boxes: Iterator[Sequence[Sequence[float]]], name: str) -> Sequence[Sequence[float]]:

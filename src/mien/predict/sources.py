@@ -22,8 +22,6 @@ from PIL import Image
 from mien.errors import DataError, UsageError
 from mien.pictures import Picture, is_picture, read_picture, take_picture
 
-Source = str | Path | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
-
 CAMERA = "camera:"
 _VIDEOS = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
@@ -41,6 +39,9 @@ class Item:
 
     name: str
     read: Callable[[], Picture]
+
+
+Source = str | Path | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray | Item
 
 
 def items(sources: Source | Iterable[Source]) -> Iterator[Item]:
@@ -121,6 +122,8 @@ def _items(sources: Any, names: Iterator[str]) -> Iterator[Item]:
         yield Item(name, partial(_read_data_uri, sources, name))
     elif isinstance(sources, str | Path):
         yield from _files(sources)
+    elif isinstance(sources, Item):
+        yield sources
     elif isinstance(sources, bytes | bytearray | memoryview):
         name = next(names)
         yield Item(name, partial(read_picture, io.BytesIO(sources), name))

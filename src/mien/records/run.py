@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ CONFIG = "config.json"
 HISTORY = "history.csv"
 MODEL_FILE = "model.safetensors"
 GIVEN_MODELS = ("teachers", "initial weights")  # in a model's notes
-OLD_NOTES = {"taught by": "teachers", "began with": "initial weights"}  # as version 0.1 called them
+_OLD_NOTES = {"taught by": "teachers", "began with": "initial weights"}  # as version 0.1 called them
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,11 @@ class RunRecord(Record):
             "teachers": [{"path": path, "sha256": sha256} for path, sha256 in teachers],
             "outcome": outcome,
         }
+
+
+def todays_notes(notes: Mapping[str, str]) -> dict[str, str]:
+    """A model file's notes under today's names."""
+    return {_OLD_NOTES.get(name, name): note for name, note in notes.items()}
 
 
 def selected_epoch(history: Sequence[Epoch], keep: Keep) -> Epoch:

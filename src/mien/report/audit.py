@@ -14,9 +14,9 @@ class AuditWords(NamedTuple):
     """The counts of an audit in words and tables: images by class and part, copies, near copies, faceless pictures."""
 
     counts: Table
-    copies: Mapping[str, str]
-    near: Mapping[str, str]
-    faceless: Mapping[str, str]
+    copies: dict[str, str]
+    near: dict[str, str]
+    faceless: dict[str, str]
 
 
 def audit_words(record: AuditRecord) -> AuditWords:
@@ -27,15 +27,15 @@ def audit_words(record: AuditRecord) -> AuditWords:
         counts=counts_table(facts.counts, sums=record.divided),
         copies=copy_words(facts),
         near={
-            "pairs": f"{near.pairs:,}, {near.mirrored:,} of them mirrored",
+            "pairs of near copies": f"{near.pairs:,}, {near.mirrored:,} of them mirrored",
             "pairs across parts": f"{near.pairs_in_several_parts:,}",
             "pairs with different labels": f"{near.pairs_with_different_labels:,}",
             **_by_part(facts, near.nearly_in_train, "images with a near copy, but no exact one, in training"),
         },
         faceless={
-            "blank: a single gray": f"{facts.blank:,}",
-            "plain: one gray over most of the picture": f"{facts.plain:,}",
-            "border: a border of one gray, over a quarter of the picture": f"{facts.border:,}",
+            "blank, a single gray": f"{facts.blank:,}",
+            "plain, one gray over most of the picture": f"{facts.plain:,}",
+            "border of one gray over a quarter of the picture": f"{facts.border:,}",
         },
     )
 
@@ -46,7 +46,8 @@ def copy_words(facts: DataFacts) -> dict[str, str]:
     if facts.distinct is not None:
         words["distinct images"] = f"{facts.distinct:,} of {facts.images:,}"
     if copies.groups is not None and copies.images is not None:
-        words["groups of copies"] = f"{copies.groups:,}, with {copies.images:,} images"
+        by_part = ", ".join(f"{part} {number:,}" for part, number in copies.by_part.items() if number)
+        words["groups of copies"] = f"{copies.groups:,}, with {copies.images:,} images{by_part and f' ({by_part})'}"
     if copies.groups_in_several_parts is not None:
         words["groups in more than one part"] = f"{copies.groups_in_several_parts:,}"
     if copies.groups_with_conflicting_labels is not None:

@@ -35,11 +35,11 @@ from mien.records.run import (
     GIVEN_MODELS,
     HISTORY,
     MODEL_FILE,
-    OLD_NOTES,
     Epoch,
     RunRecord,
     read_history,
     selected_epoch,
+    todays_notes,
 )
 from mien.report.audit import AuditWords, audit_words
 from mien.report.comparison import ComparisonTables, comparison_tables
@@ -197,7 +197,7 @@ def _identity(run: RunRecord | None, evaluation: EvaluationRecord | None, folder
     """What a model's own notes say of its training; where they say nothing, the model's name."""
     if run:
         return (run.recipe.name, str(run.seed), run.data.note, *run.given_models.values())
-    notes = _notes(evaluation)
+    notes = todays_notes(evaluation.notes) if evaluation else {}
     noted = tuple(notes[key] for key in ("recipe", "seed", "data", *GIVEN_MODELS) if key in notes)
     return noted or (evaluation.model if evaluation else str(folder),)
 
@@ -241,13 +241,8 @@ def _model(run: RunRecord | None, evaluation: EvaluationRecord | None, run_folde
         facts["file"] = str(run_folder / MODEL_FILE)
     if notes := _data_notes(run, evaluation):
         facts["trained on"] = notes[0]
-    noted = run.given_models if run else _notes(evaluation)
+    noted = run.given_models if run else todays_notes(evaluation.notes) if evaluation else {}
     return facts | {name: noted[name] for name in _NOTED if name in noted}
-
-
-def _notes(evaluation: EvaluationRecord | None) -> dict[str, str]:
-    """What the evaluated model's file says of its training, under today's names."""
-    return {OLD_NOTES.get(name, name): note for name, note in evaluation.notes.items()} if evaluation else {}
 
 
 def _first(folder: Path) -> str:

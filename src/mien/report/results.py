@@ -47,14 +47,28 @@ def results_part(record: EvaluationRecord, others: Sequence[EvaluationRecord] = 
         commonest=commonest,
         commonest_share=most.support / record.n,
         summary=tuple(summary(record)),
-        measures=_measures(record) | also,
-        per_class=_per_class(record),
+        measures=measures(record) | also,
+        per_class=class_table(record),
         confusion=_confusion(record),
         corruptions=_corruptions(record),
     )
 
 
-def _measures(record: EvaluationRecord) -> dict[str, str]:
+def class_table(record: EvaluationRecord) -> Table:
+    """Scores of each class that occurs, and their macro averages, with intervals of F1."""
+    sure = record.bootstrap_ci95
+    rows = [
+        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", ends(here.f1), f"{one.support:,}")
+        for name, one, here in ((name, one, sure.per_class[name]) for name, one in record.per_class.items())
+        if one.support
+    ]
+    macro = (f"{value:.3f}" for value in (record.macro_precision, record.macro_recall, record.macro_f1))
+    head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")
+    return Table(head, (*rows, ("macro average", *macro, ends(sure.macro_f1), f"{record.n:,}")), total=True)
+
+
+def measures(record: EvaluationRecord) -> dict[str, str]:
+    """All that was measured, name to words."""
     sure = record.bootstrap_ci95
     return {
         "accuracy": f"{percent(record.accuracy)} (95 % interval {percent_interval(record.accuracy_ci95)})",
@@ -67,18 +81,6 @@ def _measures(record: EvaluationRecord) -> dict[str, str]:
         "label source": record.label_source,
         "class prior": _PRIORS[record.prior],
     }
-
-
-def _per_class(record: EvaluationRecord) -> Table:
-    sure = record.bootstrap_ci95
-    rows = [
-        (name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", ends(here.f1), f"{one.support:,}")
-        for name, one, here in ((name, one, sure.per_class[name]) for name, one in record.per_class.items())
-        if one.support
-    ]
-    macro = (f"{value:.3f}" for value in (record.macro_precision, record.macro_recall, record.macro_f1))
-    head = ("class", "precision", "recall", "F1", "95 % interval of F1", "faces")
-    return Table(head, (*rows, ("macro average", *macro, ends(sure.macro_f1), f"{record.n:,}")), total=True)
 
 
 def _confusion(record: EvaluationRecord) -> Table:

@@ -76,15 +76,15 @@ class ProgressBar(Listener):
         if not bar.n:  # what a resumed run did before says nothing about its speed now
             bar.initial = bar.n = bar.last_print_n = before
         bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
-        bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}", refresh=False)
+        bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {100 * progress.accuracy:.1f} %", refresh=False)
         bar.update(before + progress.samples_seen - bar.n)
 
     def on_epoch(self, state: State) -> None:
         """Print the epoch's figures."""
         last = state.last
         self.on_remark(
-            f"epoch {last.epoch:>2}/{self.epochs}  loss {last.loss:.4f}  accuracy {last.accuracy:6.1%}  "
-            f"val loss {last.val_loss:.4f}  val accuracy {last.val_accuracy:6.1%}  rate {last.lr:.2g}  "
+            f"epoch {last.epoch:>2}/{self.epochs}  loss {last.loss:.4f}  accuracy {100 * last.accuracy:5.1f} %  "
+            f"val loss {last.val_loss:.4f}  val accuracy {100 * last.val_accuracy:5.1f} %  rate {last.lr:.2g}  "
             f"{last.images_per_second:,.0f} images/s{'  * saved' if state.best is last else ''}"
         )
         if state.ended:

@@ -13,9 +13,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.errors import ModelError, UsageError
@@ -32,8 +33,6 @@ try:
 except ImportError as error:
     raise UsageError(f"Keras files need torch, h5py and Keras ({error}): pip install '.[train,keras]'") from None
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Arrays = dict[str, "NDArray[np.float32]"]  # one layer's, by role, in Keras' layout
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from mien.report.figures.style import FACE, INK, SMALL, TEXT, mark, name, new_figure, note, sentence, show_face
+from mien.report.figures import style
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mien.evaluate.comparison import Comparison
 
 _SHOWN = 7  # faces a row
@@ -26,18 +25,18 @@ def disagreements(comparison: Comparison, images: NDArray[np.uint8], seed: int) 
     rng = np.random.default_rng(seed)
     groups = [(title, rng.permutation(faces)[:_SHOWN]) for title, faces in _groups(comparison) if len(faces)]
     if not groups:
-        return sentence("No face is right for one model only, and none is mistaken in different ways.")
-    height = FACE + 0.16 * len(comparison.models) + 0.6
-    figure = new_figure(_SHOWN * 1.4, len(groups) * height + 0.5)
+        return style.sentence("No face is right for one model only, and none is mistaken in different ways.")
+    height = style.FACE + 0.16 * len(comparison.models) + 0.6
+    figure = style.new_figure(_SHOWN * 1.4, len(groups) * height + 0.5)
     for row, (title, chosen) in zip(figure.subfigures(len(groups), 1, squeeze=False).flat, groups, strict=True):
-        row.suptitle(title, fontsize=TEXT, color=INK, x=0.01, ha="left", weight="bold")
+        row.suptitle(title, fontsize=style.TEXT, color=style.INK, x=0.01, ha="left", weight="bold")
         row_of_axes = row.subplots(1, _SHOWN)
         for axes in row_of_axes:
             axes.set_axis_off()
         for axes, i in zip(row_of_axes, chosen, strict=False):
-            show_face(axes, images[i])
-            axes.set_title(_said(comparison, int(i)), fontsize=SMALL, color=INK, linespacing=1.15)
-    note(figure, "; ".join(f"{m}: {name(one.model, 60)}" for m, one in enumerate(comparison.models, 1)))
+            style.show_face(axes, images[i])
+            axes.set_title(_said(comparison, int(i)), fontsize=style.SMALL, color=style.INK, linespacing=1.15)
+    style.note(figure, "; ".join(f"{m}: {style.name(one.model, 60)}" for m, one in enumerate(comparison.models, 1)))
     return figure
 
 
@@ -57,5 +56,7 @@ def _groups(comparison: Comparison) -> list[tuple[str, NDArray[np.int64]]]:
 def _said(comparison: Comparison, i: int) -> str:
     """The label of a face, and each model's answer, a line each."""
     classes, label = comparison.classes, comparison.labels[i]
-    answers = [f"{mark(k == label)} {m}: {name(classes[k])}" for m, k in enumerate(comparison.answers[:, i], 1)]
-    return "\n".join([f"label: {name(classes[label])}", *answers])
+    answers = [
+        f"{style.mark(k == label)} {m}: {style.name(classes[k])}" for m, k in enumerate(comparison.answers[:, i], 1)
+    ]
+    return "\n".join([f"label: {style.name(classes[label])}", *answers])

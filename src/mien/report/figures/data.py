@@ -7,31 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.colours import class_colour
 from mien.records.recipe import Augment
-from mien.report.figures.style import (
-    FACE,
-    INK,
-    MUTED,
-    SMALL,
-    TEXT,
-    TITLE,
-    bare,
-    cells,
-    name,
-    new_figure,
-    note,
-    sentence,
-    show_face,
-)
+from mien.report.figures import style
 from mien.report.summaries import variations
 from mien.report.tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
     from mien.data.dataset import Dataset, Split
 
@@ -44,25 +30,25 @@ _EMPTY = "There are no faces in this part."
 def class_bars(split: Split) -> Figure:
     """Faces of each class: a panel a part, a bar a class, its count written at its end."""
     parts, classes = split.parts(), split.classes
-    figure = new_figure(9.4, 1.0 + 0.27 * len(classes))
-    for i, (axes, (part, faces)) in enumerate(zip(cells(figure, len(parts), 3), parts.items(), strict=True)):
+    figure = style.new_figure(9.4, 1.0 + 0.27 * len(classes))
+    for i, (axes, (part, faces)) in enumerate(zip(style.cells(figure, len(parts), 3), parts.items(), strict=True)):
         counts = faces.counts()
         bars = axes.barh(np.arange(len(classes)), counts, color=[class_colour(k) for k in range(len(classes))])
-        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, fontsize=SMALL, color=INK)
-        axes.set_title(f"{part}: {len(faces):,} faces", fontsize=TITLE, color=INK, loc="left")
-        bare(axes)
-        axes.set_yticks(np.arange(len(classes)), [name(label) for label in classes] if not i else [])
-        axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
+        axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, fontsize=style.SMALL, color=style.INK)
+        axes.set_title(f"{part}: {len(faces):,} faces", fontsize=style.TITLE, color=style.INK, loc="left")
+        style.bare(axes)
+        axes.set_yticks(np.arange(len(classes)), [style.name(label) for label in classes] if not i else [])
+        axes.tick_params(length=0, labelsize=style.TEXT, labelcolor=style.INK)
         axes.set(xlim=(0, 1.22 * max(counts.max(), 1)), ylim=(len(classes) - 0.4, -0.6))
-    note(figure, "each panel has its own scale")
+    style.note(figure, "each panel has its own scale")
     return figure
 
 
 def class_pies(split: Split) -> Figure:
     """Shares of the classes: a pie a part. Where there are many classes, the smallest share one wedge."""
     parts = split.parts()
-    figure = new_figure(3.15 * len(parts), 2.6)
-    for axes, (part, faces) in zip(cells(figure, len(parts), 3), parts.items(), strict=True):
+    figure = style.new_figure(3.15 * len(parts), 2.6)
+    for axes, (part, faces) in zip(style.cells(figure, len(parts), 3), parts.items(), strict=True):
         labels, counts, colours = _wedges(faces)
         wedges, *_ = axes.pie(
             counts, colors=colours, startangle=90, counterclock=False, wedgeprops={"edgecolor": "white", "linewidth": 1}
@@ -70,7 +56,7 @@ def class_pies(split: Split) -> Figure:
         middles = [np.deg2rad((wedge.theta1 + wedge.theta2) / 2) for wedge in wedges]
         texts = [f"{label}\n{percent(count / len(faces))}" for label, count in zip(labels, counts, strict=True)]
         _label_wedges(axes, np.array(middles), texts)
-        axes.set_title(f"{part}: {len(faces):,} faces", fontsize=TITLE, color=INK)
+        axes.set_title(f"{part}: {len(faces):,} faces", fontsize=style.TITLE, color=style.INK)
     return figure
 
 
@@ -80,10 +66,10 @@ def augmentations(examples: Mapping[str, NDArray[np.uint8]], augment: Augment) -
     examples: uint8 [1 + variants, S, S] by class, the original first.
     """
     if not examples:
-        return sentence(_EMPTY)
+        return style.sentence(_EMPTY)
     rows = list(examples.values())
-    figure = _mosaic([name(label) for label in examples], rows, ["original", *["augmented"] * (len(rows[0]) - 1)])
-    note(figure, variations(augment))
+    figure = _mosaic([style.name(label) for label in examples], rows, ["original", *["augmented"] * (len(rows[0]) - 1)])
+    style.note(figure, variations(augment))
     return figure
 
 
@@ -91,10 +77,10 @@ def faces_per_class(dataset: Dataset, seed: int) -> Figure:
     """Eight faces of each class, drawn at random; a row a class."""
     classes = [k for k, count in enumerate(dataset.counts()) if count]
     if not classes:
-        return sentence(_EMPTY)
+        return style.sentence(_EMPTY)
     rng = np.random.default_rng(seed)
     rows = [dataset.images[rng.permutation(np.flatnonzero(dataset.labels == k))[:_EXAMPLES]] for k in classes]
-    return _mosaic([name(dataset.classes[k]) for k in classes], rows, [""] * _EXAMPLES)
+    return _mosaic([style.name(dataset.classes[k]) for k in classes], rows, [""] * _EXAMPLES)
 
 
 def mean_faces(dataset: Dataset) -> Figure:
@@ -102,15 +88,15 @@ def mean_faces(dataset: Dataset) -> Figure:
     counts = dataset.counts()
     classes = np.flatnonzero(counts)
     if not len(classes):
-        return sentence(_EMPTY)
+        return style.sentence(_EMPTY)
     columns = min(len(classes), 7)
-    figure = new_figure(columns * 1.3, -(-len(classes) // columns) * 1.75)
+    figure = style.new_figure(columns * 1.3, -(-len(classes) // columns) * 1.75)
     means = [dataset.images[dataset.labels == k].mean(0) for k in classes]
     low, high = np.percentile(means, (1, 99))  # means are pale; one scale for all
-    for axes, mean, k in zip(cells(figure, len(classes), columns), means, classes, strict=True):
-        show_face(axes, mean, (low, high))
-        axes.set_title(name(dataset.classes[k]), fontsize=TEXT, color=INK)
-        axes.set_xlabel(f"n = {counts[k]:,}", fontsize=SMALL, color=MUTED)
+    for axes, mean, k in zip(style.cells(figure, len(classes), columns), means, classes, strict=True):
+        style.show_face(axes, mean, (low, high))
+        axes.set_title(style.name(dataset.classes[k]), fontsize=style.TEXT, color=style.INK)
+        axes.set_xlabel(f"n = {counts[k]:,}", fontsize=style.SMALL, color=style.MUTED)
     return figure
 
 
@@ -119,7 +105,7 @@ def _wedges(faces: Dataset) -> tuple[list[str], list[int], list[str]]:
     counts = faces.counts()
     present = np.flatnonzero(counts)
     shown = present if len(present) <= _WEDGES else np.sort(np.argsort(-counts, kind="stable")[: _WEDGES - 1])
-    labels = [name(faces.classes[k], 11) for k in shown]
+    labels = [style.name(faces.classes[k], 11) for k in shown]
     colours = [class_colour(int(k)) for k in shown]
     sizes = counts[shown].tolist()
     if rest := len(present) - len(shown):
@@ -140,9 +126,9 @@ def _label_wedges(axes: Axes, angles: NDArray[np.floating], texts: Sequence[str]
                 xytext=(side * max(1.2, 1.25 * abs(np.cos(angles[i]))), height),
                 ha="left" if side > 0 else "right",
                 va="center",
-                fontsize=SMALL,
-                color=INK,
-                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+                fontsize=style.SMALL,
+                color=style.INK,
+                arrowprops={"arrowstyle": "-", "color": style.MUTED, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
             )
     axes.set(xlim=(-1.85, 1.85), ylim=(-1.4, 1.4))
 
@@ -165,10 +151,12 @@ def _mosaic(labels: Sequence[str], rows: Sequence[NDArray[np.uint8]], heads: Seq
         for left, face in enumerate(faces):
             enlarged = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
             canvas[top * step : top * step + side, left * step : left * step + side] = enlarged
-    figure = new_figure(0.4 + 0.09 * max(map(len, labels)) + len(heads) * FACE, len(rows) * FACE + 0.6)
+    figure = style.new_figure(
+        0.4 + 0.09 * max(map(len, labels)) + len(heads) * style.FACE, len(rows) * style.FACE + 0.6
+    )
     axes = figure.subplots()
-    show_face(axes, canvas[: step * len(rows) - (step - side), : step * len(heads) - (step - side)])
+    style.show_face(axes, canvas[: step * len(rows) - (step - side), : step * len(heads) - (step - side)])
     axes.set_xticks((np.arange(len(heads)) * step + side / 2), heads)
     axes.set_yticks((np.arange(len(rows)) * step + side / 2), labels)
-    axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK, labeltop=True, labelbottom=False)
+    axes.tick_params(length=0, labelsize=style.TEXT, labelcolor=style.INK, labeltop=True, labelbottom=False)
     return figure

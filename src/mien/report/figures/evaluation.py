@@ -10,28 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mien.colours import class_colour
+from mien.percent import percent
 from mien.records.evaluation import Scores
-from mien.report.figures.style import (
-    BLUES,
-    FACE,
-    FAINT,
-    INK,
-    MUTED,
-    SMALL,
-    TEXT,
-    TITLE,
-    cells,
-    confidence,
-    frame,
-    mark,
-    name,
-    new_figure,
-    note,
-    plain,
-    sentence,
-    show_face,
-    verdict,
-)
+from mien.report.figures import style
+from mien.report.tables import whole_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,18 +30,18 @@ def confusion(scores: Scores) -> Figure:
     counts, classes = np.array(scores.confusion), list(scores.per_class)
     totals = counts.sum(1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
-    cell, size = (0.8, TEXT) if len(classes) <= _FEW else (0.42, 5.5)
-    figure = new_figure(len(classes) * cell + 1.3, len(classes) * cell + 1.2)
+    cell, size = (0.8, style.TEXT) if len(classes) <= _FEW else (0.42, 5.5)
+    figure = style.new_figure(len(classes) * cell + 1.3, len(classes) * cell + 1.2)
     axes = figure.subplots()
-    axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1, aspect="equal")
+    axes.imshow(shares, cmap=style.BLUES, vmin=0, vmax=1, aspect="equal")
     for (row, column), share in np.ndenumerate(shares):
         empty = "0" if len(classes) <= _FEW else ""
-        text = f"{share:.0%}\n{counts[row, column]:,}".replace("%", " %") if counts[row, column] else empty
-        colour = "white" if share > 0.4 else INK
+        text = f"{whole_percent(share)}\n{counts[row, column]:,}" if counts[row, column] else empty
+        colour = "white" if share > 0.4 else style.INK
         cell_text = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
         cell_text.set_in_layout(False)  # it is inside its cell, and asking thousands takes long
-    _name_axes(axes, classes, cell)
-    note(figure, "share of the faces of the row, and their number")
+    _name_classes(axes, classes, cell)
+    style.note(figure, "share of the faces of the row, and their number")
     return figure
 
 
@@ -68,18 +50,20 @@ def class_scores(scores: Scores) -> Figure:
     present = [k for k, one in enumerate(scores.per_class.values()) if one.support]
     labels, rows = list(scores.per_class), list(scores.per_class.values())
     present.sort(key=lambda k: -rows[k].f1)
-    figure = new_figure(6.6, 1.3 + 0.36 * (len(present) + 1))
+    figure = style.new_figure(6.6, 1.3 + 0.36 * (len(present) + 1))
     axes = figure.subplots()
     for line, k in enumerate(present):
         _score_line(axes, line, (rows[k].precision, rows[k].recall, rows[k].f1), class_colour(k))
-    _score_line(axes, len(present), (scores.macro_precision, scores.macro_recall, scores.macro_f1), INK)
-    names = [f"{name(labels[k], 20)} (n = {rows[k].support:,})" for k in present]
-    plain(axes)
+    _score_line(axes, len(present), (scores.macro_precision, scores.macro_recall, scores.macro_f1), style.INK)
+    names = [f"{style.name(labels[k], 20)} (n = {rows[k].support:,})" for k in present]
+    style.plain(axes)
     axes.set_yticks(range(len(present) + 1), [*names, f"macro average of {len(present)}"])
     axes.set(xlim=(-0.03, 1.03), ylim=(len(present) + 0.5, -0.5))
-    axes.tick_params(axis="y", length=0, labelsize=TEXT)
-    shapes = [Line2D([], [], color=MUTED, marker=shape, linestyle="", label=key) for key, shape in _MARKERS.items()]
-    figure.legend(handles=shapes, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
+    axes.tick_params(axis="y", length=0, labelsize=style.TEXT)
+    shapes = [
+        Line2D([], [], color=style.MUTED, marker=shape, linestyle="", label=key) for key, shape in _MARKERS.items()
+    ]
+    figure.legend(handles=shapes, loc="outside lower center", ncols=3, fontsize=style.TEXT, frameon=False)
     return figure
 
 
@@ -89,14 +73,19 @@ def ten_predictions(evaluation: Evaluation, seed: int) -> Figure:
     right = rng.permutation(np.flatnonzero(evaluation.right))[:5]
     wrong = rng.permutation(np.flatnonzero(~evaluation.right))[:5]
     lines = [chosen for chosen in (right, wrong) if len(chosen)]
-    figure = new_figure(9.2, 2.3 * len(lines))
+    figure = style.new_figure(9.2, 2.3 * len(lines))
     grid = figure.subplots(len(lines), 5, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for line, chosen in zip(grid, lines, strict=True):
         for axes, i in zip(line, chosen, strict=False):
+            truth, answer, sure = _answer(evaluation, int(i))
+            right = bool(evaluation.right[i])
+            colour = style.verdict(right)
             axes.set_axis_on()
-            _judged(axes, evaluation, int(i))
+            style.show_face(axes, evaluation.faces.images[i])
+            style.frame(axes, colour)
+            axes.set_title(f"{style.mark(right)} {answer}, {sure}\nlabel: {truth}", fontsize=style.TEXT, color=colour)
     return figure
 
 
@@ -104,47 +93,37 @@ def confident_mistakes(evaluation: Evaluation) -> Figure:
     """The wrong predictions with the highest confidence, at most 24; of copies of one face the first."""
     chosen = evaluation.confident_mistakes(_MISTAKES)
     if not len(chosen):
-        return sentence(f"No mistakes among {len(evaluation.faces):,} faces.")
+        return style.sentence(f"No mistakes among {len(evaluation.faces):,} faces.")
     columns = min(6, len(chosen))
-    figure = new_figure(max(columns * 1.55, 3.2), -(-len(chosen) // columns) * (FACE + 0.75) + 0.3)
-    for axes, i in zip(cells(figure, len(chosen), columns), chosen, strict=True):
+    figure = style.new_figure(max(columns * 1.55, 3.2), -(-len(chosen) // columns) * (style.FACE + 0.75) + 0.3)
+    for axes, i in zip(style.cells(figure, len(chosen), columns), chosen, strict=True):
         truth, answer, sure = _answer(evaluation, int(i))
-        show_face(axes, evaluation.faces.images[i])
-        axes.set_title(f"{truth}\n→ {answer}, {sure}", fontsize=SMALL, color=INK)
-    note(figure, "label → prediction, confidence")
+        style.show_face(axes, evaluation.faces.images[i])
+        axes.set_title(f"{truth}\n→ {answer}, {sure}", fontsize=style.SMALL, color=style.INK)
+    style.note(figure, "label → prediction, confidence")
     return figure
 
 
 def _score_line(axes: Axes, height: int, values: tuple[float, float, float], colour: str) -> None:
-    axes.text(1.05, height, f"F1 {values[2]:.2f}", va="center", fontsize=TEXT, color=INK)
-    axes.plot([min(values), max(values)], [height, height], color=FAINT, linewidth=3, zorder=1)
+    axes.text(1.05, height, f"F1 {values[2]:.2f}", va="center", fontsize=style.TEXT, color=style.INK)
+    axes.plot([min(values), max(values)], [height, height], color=style.FAINT, linewidth=3, zorder=1)
     for value, shape in zip(values, _MARKERS.values(), strict=True):
         axes.plot([value], [height], marker=shape, color=colour, markersize=8, markeredgecolor="white", linestyle="")
-
-
-def _judged(axes: Axes, evaluation: Evaluation, i: int) -> None:
-    """A face, framed and titled by whether the prediction is right."""
-    truth, answer, sure = _answer(evaluation, i)
-    right = bool(evaluation.right[i])
-    show_face(axes, evaluation.faces.images[i])
-    frame(axes, verdict(right))
-    axes.set_title(f"{mark(right)} {answer}, {sure}\nlabel: {truth}", fontsize=TEXT, color=verdict(right))
 
 
 def _answer(evaluation: Evaluation, i: int) -> tuple[str, str, str]:
     """Label, prediction and confidence of one face, for print."""
     classes = evaluation.faces.classes
     truth, answer = classes[evaluation.faces.labels[i]], classes[evaluation.predicted[i]]
-    return name(truth), name(answer), confidence(float(evaluation.confidence[i]))
+    return style.name(truth), style.name(answer), percent(float(evaluation.confidence[i]))
 
 
-def _name_axes(axes: Axes, classes: Sequence[str], cell: float) -> None:
-    names = [name(label) for label in classes]
+def _name_classes(axes: Axes, classes: Sequence[str], cell: float) -> None:
+    names = [style.name(label) for label in classes]
     ticks = range(len(names))
     turn, side = (45, "right") if max(map(len, names)) * 0.09 > cell else (0, "center")
     axes.set_xticks(ticks, names, rotation=turn, ha=side, rotation_mode="anchor")
     axes.set_yticks(ticks, names)
-    axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
-    axes.set_xlabel("predicted", fontsize=TITLE, color=INK)
-    axes.set_ylabel("true", fontsize=TITLE, color=INK)
-    axes.spines[:].set_color(FAINT)
+    axes.tick_params(length=0, labelsize=style.TEXT, labelcolor=style.INK)
+    style.name_axes(axes, "predicted", "true", style.TITLE)
+    axes.spines[:].set_color(style.FAINT)

@@ -57,16 +57,6 @@ def name(label: str, limit: int = 14) -> str:
     return label.replace("$", r"\$")
 
 
-def percent(share: float) -> str:
-    """A share for a label: `25 %`, `1.5 %`."""
-    return f"{share:.0%}".replace("%", " %") if share >= 0.0995 or share == 0 else f"{share * 100:.1f} %"
-
-
-def confidence(probability: float) -> str:
-    """A probability for a label, never one that is certain: `93 %`, `>99 %`."""
-    return ">99 %" if probability >= 0.995 else percent(probability)
-
-
 def note(figure: Figure, text: str) -> None:
     """A remark below a figure, in as many lines as its width asks for."""
     figure.supxlabel(fill(text, int(figure.get_figwidth() * _LETTERS)), fontsize=SMALL, color=MUTED)
@@ -87,6 +77,12 @@ def plain(axes: Axes) -> None:
     axes.tick_params(labelsize=SMALL, color=MUTED, labelcolor=INK)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def name_axes(axes: Axes, across: str, up: str, size: float = TEXT) -> None:
+    """Say what the axes show."""
+    axes.set_xlabel(across, fontsize=size, color=INK)
+    axes.set_ylabel(up, fontsize=size, color=INK)
 
 
 def show_face(axes: Axes, face: NDArray[np.integer] | NDArray[np.floating], limits: Limits = (0, 255)) -> None:

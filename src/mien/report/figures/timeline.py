@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
+from numpy.typing import NDArray
 
 from mien.colours import class_colour
 from mien.predict.video.timeline import Course, Timeline, minutes
-from mien.report.figures.style import FAINT, INK, SMALL, TEXT, name, new_figure, note, plain, sentence
+from mien.report.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 _MOST = 6  # faces, each with a strip of its own
 _PATIENCE = 1.0  # seconds without a look in which a face is taken to be still there
@@ -26,25 +26,27 @@ def chart(timeline: Timeline) -> Figure:
     """A strip for each of the longest-visible faces: the probability of each expression, stacked; gray while away."""
     courses = timeline.courses()
     if not courses:
-        return sentence("no face in this video")
+        return style.sentence("no face in this video")
     shown = sorted(courses[:_MOST], key=lambda course: course.track)
-    figure = new_figure(_WIDTH, _MARGIN + _STRIP * len(shown))
+    figure = style.new_figure(_WIDTH, _MARGIN + _STRIP * len(shown))
     seconds = np.arange(len(shown[0].looks) + 1) * timeline.step
     colours = [class_colour(index) for index in range(len(timeline.classes))]
     for axes, course in zip(figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0], shown, strict=True):
-        plain(axes)
+        style.plain(axes)
         held = _held(course, timeline.step)
         shares = np.concatenate([held, held[-1:]]).T
-        axes.set(xlim=(0, seconds[-1]), ylim=(1, 0), facecolor=FAINT, yticks=[])  # the first class is on top
+        axes.set(xlim=(0, seconds[-1]), ylim=(1, 0), facecolor=style.FAINT, yticks=[])  # the first class is on top
         bands = axes.stackplot(seconds, shares, colors=colours, step="post")
-        axes.set_ylabel(f"face {course.track}", fontsize=TEXT, color=INK, rotation=0, ha="right", va="center")
+        axes.set_ylabel(
+            f"face {course.track}", fontsize=style.TEXT, color=style.INK, rotation=0, ha="right", va="center"
+        )
     apart = _STEPS[np.searchsorted(_STEPS, seconds[-1] / _MOST_TICKS).clip(max=len(_STEPS) - 1)]
     axes.xaxis.set_major_locator(MultipleLocator(apart))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: minutes(at)))
-    names = [name(label) for label in timeline.classes]
-    figure.legend(bands, names, loc="outside upper center", ncols=7, fontsize=SMALL, frameon=False)
+    names = [style.name(label) for label in timeline.classes]
+    figure.legend(bands, names, loc="outside upper center", ncols=7, fontsize=style.SMALL, frameon=False)
     if len(courses) > _MOST:
-        note(figure, f"the {_MOST} faces most seen of {len(courses)}")
+        style.note(figure, f"the {_MOST} faces most seen of {len(courses)}")
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from mien.records.run import Epoch
-from mien.report.figures.style import INK, MUTED, SMALL, TITLE, new_figure, plain
+from mien.report.figures import style
 from mien.report.tables import percent
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _TRAIN, _VAL = "#E69F00", "#0072B2"
 def learning_curves(history: Sequence[Epoch], best: Epoch) -> Figure:
     """Loss and accuracy of training and validation, the selected epoch, and the learning rate."""
     epochs = [epoch.epoch for epoch in history]
-    figure = new_figure(9.4, 4.9)
+    figure = style.new_figure(9.4, 4.9)
     panels = figure.subplot_mosaic([["loss", "accuracy"], ["rate", "rate"]], height_ratios=[3, 1])
     loss, accuracy, rate = panels["loss"], panels["accuracy"], panels["rate"]
     _pair(loss, epochs, [epoch.loss for epoch in history], [epoch.val_loss for epoch in history])
@@ -31,26 +31,26 @@ def learning_curves(history: Sequence[Epoch], best: Epoch) -> Figure:
     _mark(loss, best.epoch, best.val_loss)
     _mark(accuracy, best.epoch, best.val_accuracy)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    rate.plot(epochs, [epoch.lr for epoch in history], color=INK, marker=".", linewidth=1.2)
+    rate.plot(epochs, [epoch.lr for epoch in history], color=style.INK, marker=".", linewidth=1.2)
     rate.set_yscale("log")
     _title(rate, "learning rate")
     for axes in panels.values():
-        plain(axes)
+        style.plain(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     _label_extremes(rate, [epoch.lr for epoch in history])
-    rate.set_xlabel("epoch", fontsize=SMALL, color=INK)
+    rate.set_xlabel("epoch", fontsize=style.SMALL, color=style.INK)
     return figure
 
 
 def _pair(axes: Axes, epochs: Sequence[int], train: Sequence[float], val: Sequence[float]) -> None:
     axes.plot(epochs, train, color=_TRAIN, marker=".", linestyle="--", label="training")
     axes.plot(epochs, val, color=_VAL, marker=".", label="validation")
-    axes.legend(fontsize=SMALL, frameon=False, loc="best")
+    axes.legend(fontsize=style.SMALL, frameon=False, loc="best")
 
 
 def _mark(axes: Axes, epoch: int, value: float) -> None:
-    axes.axvline(epoch, color=MUTED, linewidth=0.8, linestyle=":")
+    axes.axvline(epoch, color=style.MUTED, linewidth=0.8, linestyle=":")
     axes.plot([epoch], [value], color=_VAL, marker="o", markersize=9, fillstyle="none", markeredgewidth=1.6)
 
 
@@ -63,4 +63,4 @@ def _label_extremes(axes: Axes, rates: Sequence[float]) -> None:
 
 
 def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, fontsize=TITLE - 1, color=INK, loc="left")
+    axes.set_title(text, fontsize=style.TITLE - 1, color=style.INK, loc="left")
