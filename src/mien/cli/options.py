@@ -168,11 +168,15 @@ class ModelOptions:
     classes: Annotated[str, option("NAMES", "the file's")] = ""
     labels: Annotated[HeadChoice | None, option("{votes,fer2013}", "votes, where the model has learned them")] = None
 
-    def read(self, crop: str) -> Model:
-        """The model, the one that suits `crop` where none was named; see `read_with_remark`."""
+    def path(self, crop: str) -> Path:
+        """The model's path or name; where none was given, that of the one which suits `crop`."""
         from mien.models.files import DEFAULT_MODELS
 
-        read = read_with_remark(self.model or Path(DEFAULT_MODELS[crop]), self.classes)
+        return self.model or Path(DEFAULT_MODELS[crop])
+
+    def read(self, crop: str) -> Model:
+        """The model, answering as it is told to; see `read_with_remark`."""
+        read = read_with_remark(self.path(crop), self.classes)
         return read.answering(self.labels) if self.labels else read
 
 
