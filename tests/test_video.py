@@ -34,7 +34,8 @@ from mien.colours import class_colour
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
-from mien.predict.prediction import Face, Prediction
+from mien.predict.face import Face
+from mien.predict.prediction import Prediction
 from mien.predict.sources import is_video
 from mien.predict.table import write_table
 from mien.predict.video.follow import FrameResult, follow

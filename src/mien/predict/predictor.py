@@ -18,8 +18,9 @@ from mien.models.files import DEFAULT_MODELS, read_model
 from mien.models.model import Model, Prior, predict_proba
 from mien.pictures import Picture
 from mien.predict.detector import MIN_FACE, find_faces
+from mien.predict.face import Face, Point
 from mien.predict.faces import cut_out, usual_landmarks
-from mien.predict.prediction import Face, Point, Prediction
+from mien.predict.prediction import Prediction
 from mien.predict.quality import quality
 from mien.predict.sources import Item, Source, items, take_array
 from mien.predict.yunet import DetectedFace

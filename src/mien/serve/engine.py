@@ -16,8 +16,9 @@ from mien.errors import DataError, ModelError
 from mien.models.model import Model, Prior
 from mien.pictures import pixels, read_picture
 from mien.predict.detector import MIN_FACE
+from mien.predict.face import Face
 from mien.predict.faces import cut_out
-from mien.predict.prediction import Face, Prediction
+from mien.predict.prediction import Prediction
 from mien.predict.predictor import Crop, Predictor
 from mien.serve.problems import Problem
 
