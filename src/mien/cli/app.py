@@ -25,7 +25,7 @@ from mien.cli.evaluate import compare, evaluate, explain
 from mien.cli.models import calibrate, export
 from mien.cli.predict import predict
 from mien.cli.report import card, report
-from mien.cli.serve import serve
+from mien.cli.serve import page, serve
 from mien.cli.train import recipes, train
 from mien.errors import MienError
 
@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "batch": batch,
     "explain": explain,
     "serve": serve,
+    "page": page,
     "prepare": prepare,
     "explore": explore,
     "audit": audit,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from mien.errors import DataError, ModelError
+from mien.errors import ModelError
 from mien.models.model import Model, Prior
 from mien.pictures import pixels, read_picture
 from mien.predict.detector import MIN_FACE
@@ -155,16 +155,6 @@ def _png(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, "PNG")
     return b64encode(file.getvalue()).decode()
-
-
-def loaded(names: list[str], read: Callable[[str], Model], called: Callable[[str], str]) -> dict[str, Model]:
-    """Models by the names that clients use; raises DataError for two of one name."""
-    models: dict[str, Model] = {}
-    for name in names:
-        if called(name) in models:
-            raise DataError(f"{name}: another model is called {called(name)} already; rename one")
-        models[called(name)] = read(name)
-    return models
 
 
 def warm_up(engine: Engine) -> None:
