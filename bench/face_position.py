@@ -15,13 +15,14 @@ import numpy as np
 from PIL import Image
 
 from mien.data.sources import open_data
-from mien.predict.detector import look
+from mien.predict.yunet import detect
 
 POINTS = ("left eye", "right eye", "nose", "left corner of the mouth", "right corner of the mouth")
 ENLARGED = 4
 ROOM = 0.5  # of the face's side, on each side
 GRAY = 128
 LONGER_SIDE = 320  # pixels
+LEAST_SCORE = 0.75  # of the detector
 
 
 def main() -> None:
@@ -46,11 +47,12 @@ def positions(face: np.ndarray) -> np.ndarray | None:
     room = round(ROOM * side)
     image = Image.new("L", (side + 2 * room,) * 2, GRAY)
     image.paste(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC), (room, room))
-    faces = look(image, LONGER_SIDE)
+    scale = LONGER_SIDE / image.width
+    (faces,) = detect([image.resize((LONGER_SIDE,) * 2, Image.Resampling.BILINEAR)], LEAST_SCORE)
     if not faces:
         return None
     largest = max(faces, key=lambda found: found.box[2] - found.box[0])
-    return (largest.landmarks - room) / side
+    return (largest.landmarks / scale - room) / side
 
 
 if __name__ == "__main__":

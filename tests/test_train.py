@@ -25,7 +25,6 @@ from mien.models.networks import build, pick_device, torch_network
 from mien.records.recipe import Recipe
 from mien.records.run import read_history
 from mien.train import trainer
-from mien.train.augment import augmented
 from mien.train.ema import WeightEMA
 from mien.train.initial import initial_network
 from mien.train.losses import class_weights
@@ -99,11 +98,9 @@ def test_an_update_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) 
     faces = random_faces(32, CLASSES)
     learner = trainer._Run(recipe, faces, faces, 0, torch.device("cpu"), Listener(), [run().model], None)
     order, generator = learner._draws(1)
-    batch = learner.train
     with _Reads() as reads:
         for _ in range(3):
-            augmented_faces = augmented(batch.faces[order].float() / 255, recipe.augment, generator)
-            learner._step(augmented_faces, batch.labels[order], batch.targets[order])
+            learner._step(order, generator)
     assert reads.count == 0
 
 

@@ -7,9 +7,9 @@ decided here, as face detectors miss many true faces of 48 pixels: `blank`, `pla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.audit.near import Near, near_copies
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
@@ -17,9 +17,6 @@ from mien.data.dataset import WHOLE, Dataset
 from mien.data.facts import data_facts
 from mien.data.sources import Source, load
 from mien.records.audit import AuditFacts, Imbalance, NearCopyFacts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # The share of pixels of one gray from which on FER-2013's pictures are nearly all placeholders and drawings.
 _PLAIN_SHARE = 0.6

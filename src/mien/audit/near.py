@@ -8,12 +8,9 @@ below 0.92 different people begin to appear.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 MOST_BITS = 10  # of 64 by which the hashes of near copies may differ
 LEAST_LIKENESS = 0.94

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.audit.findings import Audit, audit_facts
@@ -18,8 +19,6 @@ from mien.data.drop import DROP
 from mien.records.audit import UNDIVIDED, AuditRecord, Gallery, NearLimits, Tile
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mien.audit.suspects import Suspect
 
 _SHOWN = 24  # tiles a gallery
@@ -52,44 +51,45 @@ def audit_record(
 def _group_tiles(findings: Audit, marked: NDArray[np.bool_]) -> Gallery:
     """A tile a group of copies: its picture, and where it lies under which label."""
     groups = np.unique(findings.groups[marked])
-    members = [np.flatnonzero(findings.groups == group).tolist() for group in groups[_spread(len(groups))]]
-    tiles = (
-        Tile((_picture(findings, mine[0]),), _distinct(_where(findings, i) for i in mine), _names(findings, mine))
-        for mine in members
-    )
+    shown = [np.flatnonzero(findings.groups == group).tolist() for group in groups[_spread(len(groups))]]
+    tiles = (_tile(findings, mine[:1], [_where(findings, i) for i in mine], mine) for mine in shown)
     return Gallery(tuple(tiles), len(groups))
 
 
 def _near_tiles(findings: Audit, pairs: Sequence[Near], *, first: bool = False) -> Gallery:
     """A tile a pair: the first ones, or some from all over."""
-    shown = pairs[:_SHOWN] if first else pairs[_spread(len(pairs))]
-    return Gallery(tuple(_near_tile(findings, pair) for pair in shown), len(pairs))
-
-
-def _near_tile(findings: Audit, pair: Near) -> Tile:
-    kind = ", mirrored" if pair.mirrored else ""
-    lines = _distinct((_where(findings, pair.first), _where(findings, pair.second)))
-    pictures = _picture(findings, pair.first), _picture(findings, pair.second)
-    return Tile(pictures, (*lines, f"likeness {pair.likeness:.3f}{kind}"), _names(findings, (pair.first, pair.second)))
+    tiles = []
+    for pair in pairs[:_SHOWN] if first else pairs[_spread(len(pairs))]:
+        both = pair.first, pair.second
+        likeness = f"likeness {pair.likeness:.3f}{', mirrored' if pair.mirrored else ''}"
+        tiles.append(_tile(findings, both, [*(_where(findings, i) for i in both), likeness]))
+    return Gallery(tuple(tiles), len(pairs))
 
 
 def _tiles(findings: Audit, indices: NDArray[np.int64]) -> Gallery:
     shown = indices[_spread(len(indices))].tolist()
-    tiles = (Tile((_picture(findings, i),), (_where(findings, i),), _names(findings, (i,))) for i in shown)
-    return Gallery(tuple(tiles), len(indices))
+    return Gallery(tuple(_tile(findings, [i], [_where(findings, i)]) for i in shown), len(indices))
 
 
 def _suspect_tiles(findings: Audit, suspects: Sequence[Suspect]) -> Gallery:
     """A tile a suspect, the most suspicious first."""
-    classes, tiles = findings.faces.classes, []
-    for suspect in suspects[:_SUSPECTS]:
-        lines = f"given {classes[findings.faces.labels[suspect.index]]}", f"→ {classes[suspect.suggested]}?"
-        tiles.append(Tile((_picture(findings, suspect.index),), lines, _names(findings, (suspect.index,))))
+    classes, labels = findings.faces.classes, findings.faces.labels
+    tiles = (
+        _tile(findings, [one.index], [f"given {classes[labels[one.index]]}", f"→ {classes[one.suggested]}?"])
+        for one in suspects[:_SUSPECTS]
+    )
     return Gallery(tuple(tiles), len(suspects))
 
 
-def _names(findings: Audit, indices: Iterable[int]) -> str:
-    return "; ".join(findings.names[i] for i in indices)
+def _tile(findings: Audit, shown: Sequence[int], lines: Iterable[str], members: Sequence[int] = ()) -> Tile:
+    """Images side by side, with each line once; named are its members, if these are more than are shown."""
+    pictures = []
+    for i in shown:
+        file = io.BytesIO()
+        Image.fromarray(findings.faces.images[i]).save(file, "PNG", optimize=True)
+        pictures.append(base64.b64encode(file.getvalue()).decode())
+    names = "; ".join(findings.names[i] for i in members or shown)
+    return Tile(tuple(pictures), tuple(dict.fromkeys(lines)), names)
 
 
 def _where(findings: Audit, i: int) -> str:
@@ -101,13 +101,3 @@ def _where(findings: Audit, i: int) -> str:
 def _spread(count: int) -> slice:
     """As many of `count` things as a gallery shows, evenly spread."""
     return slice(None, None, max(1, -(-count // _SHOWN)))
-
-
-def _distinct(lines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(lines))
-
-
-def _picture(findings: Audit, i: int) -> str:
-    file = io.BytesIO()
-    Image.fromarray(findings.faces.images[i]).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()

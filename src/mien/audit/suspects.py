@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -22,9 +22,6 @@ from mien.percent import percent
 from mien.train.recipes import SPEEDRUN
 from mien.train.state import State
 from mien.train.trainer import Listener, Progress, train
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FOLDS = 5
 _KNOWN = 0.2  # how far from the commonest label's share to all of the labels networks have to come (FER-2013: 0.48)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from mien.cli.console import as_json, say
-from mien.cli.options import BASE, Json, ModelOptions, Prior, Switch, option
+from mien.cli.options import ANY_MODEL, Json, ModelOptions, Prior, Switch, option
 from mien.errors import UsageError
 from mien.extras import require
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def batch(
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SRC", help_behavior_hint="")]],
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT", help_behavior_hint="")]],
-    model: ModelOptions = BASE,
+    model: ModelOptions = ANY_MODEL,
     engine: Literal["local", "ray"] = "local",
     workers: Annotated[int | None, option("INT", "one a core, less one a machine on Ray")] = None,
     columns: Annotated[str, option("NAMES", "all")] = "",
@@ -29,7 +29,7 @@ def batch(
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
-    min_face: int = 50,
+    min_face: int = 96,
     upright: Switch = False,
     every: int = 1,
     json: Json = False,
@@ -39,7 +39,8 @@ def batch(
     The same command continues a run that was stopped.
 
     Args:
-        source: a folder (with all folders within), a text file with a path a line, or a photo or video.
+        source: a folder (with all folders within), a .zip or .tar, a text file with a path a line, s3://bucket/folder,
+            gs://bucket/folder, a video.
         out: folder for the results, part-00000.parquet and so on: a row for each face, and for each photo or frame
             without one. What is there already is not done again.
         engine: "local" uses the cores of this machine; "ray" a Ray cluster, that of RAY_ADDRESS or one of its own.
@@ -61,9 +62,10 @@ def batch(
     for name, value in (("--workers", workers), ("--per-shard", per_shard), ("--every", every)):
         if value is not None and value < 1:
             raise UsageError(f"{name} {value}: give 1 or more")
+    path, wanted = model.path(crop), tuple(columns.split(",")) if columns else ()
     job = Job(
-        source, model.model, model_digest(model.model), model.read().classes, prior, crop, min_confidence, min_face,
-        upright, every, tuple(columns.split(",")) if columns else (),
+        source, path, model_digest(path), model.read(crop).classes, prior, crop, min_confidence, min_face,
+        upright, every, wanted, model.labels,
     )  # fmt: skip
     job.predictor()  # what cannot be used is said before any work
     try:

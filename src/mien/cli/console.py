@@ -72,11 +72,16 @@ def say_sizes(data: Path, split: Split) -> None:
     say(f"{data}: {sizes} ({split.origin})")
 
 
-def progress_bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """What wraps items to show progress over them."""
+def progress(what: str, total: int | None, unit: str = " images", items: Iterable[Any] | None = None) -> tqdm[Any]:
+    """A bar on stderr where that is a terminal; it moves by itself where it is given items."""
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
+    return tqdm(items, what, total, unit=unit, unit_scale=True, disable=None, leave=False)
+
+
+def progress_bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """What wraps items to show progress over them, where a terminal shows it."""
+    return (lambda items: progress(what, total, unit, items)) if sys.stderr.isatty() else lambda items: items
 
 
 def training_progress(recipe: Recipe, faces: int) -> Listener:
@@ -88,6 +93,10 @@ def training_progress(recipe: Recipe, faces: int) -> Listener:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print above the progress bar, if there is one."""
+    if not sys.stderr.isatty():
+        for line in lines:
+            print(line)
+        return
     from tqdm import tqdm
 
     for line in lines:
@@ -103,13 +112,6 @@ def raise_failures(failed: Sequence[str], total: int) -> None:
     for line in failed:
         say(line)
     raise DataError(f"{len(failed):,} of {total:,} could not be predicted on; see above")
-
-
-def frame_bar(source: str, total: int | None) -> tqdm[Any]:
-    """Progress over the frames of a video."""
-    from tqdm import tqdm
-
-    return tqdm(None, source, total, unit=" frames", unit_scale=True, disable=None, leave=False)
 
 
 def frame_listener(bar: tqdm[Any], lines: bool) -> Callable[[FrameResult], None]:

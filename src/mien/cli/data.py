@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.cli.console import as_json, command_line, list_paths, progress_bar, say
+from mien.cli.console import as_json, command_line, list_paths, progress, progress_bar, say
 from mien.cli.options import CLASSES, DATA, RUNS, DataOptions, Device, Json, Switch, check_seed, data_names, option
 from mien.errors import UsageError
 from mien.extras import require
@@ -50,7 +50,6 @@ def prepare(
         drop: list of images to leave out, as `mien audit` writes it (drop.csv).
         votes: what annotators said of the faces, for the manifest: fer2013new.csv, ferplus.csv, or a CSV of file and
             one column a class.
-        classes: names for classes of the source: 1=surprise,2=fear,... (contempt= leaves one out).
         overwrite: replace a division prepared otherwise.
     """
     from mien.data.drop import read_drop
@@ -88,7 +87,6 @@ def explore(
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
         out: folder whose figures/ receives the pictures.
-        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out).
         seed: draws the faces shown and the augmentation.
     """
     require("mien explore", "torch", "matplotlib")
@@ -122,7 +120,6 @@ def audit(
         out: folder for page, audit.csv, near.csv (pairs of near copies), and drop.csv, which `mien prepare --drop`
             takes. `mien report --audit` takes it along.
         suspects: also look for wrong labels, by training five small networks; takes minutes.
-        classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out).
         seed: draws the folds of the suspects and their training.
     """
     command = command_line(audit, locals())
@@ -156,11 +153,9 @@ def audit(
 
 def _suspects(findings: Audit, seed: int, device: str) -> tuple[Suspect, ...]:
     """Faces with suspect labels, with progress over all folds."""
-    from tqdm import tqdm
-
     from mien.audit.suspects import FOLDS, FoldProgress, check_known, cross_probabilities, find_suspects
 
-    bar = tqdm(total=1, unit=" images", unit_scale=True, disable=None, leave=False)
+    bar = progress("", 1)
 
     def on_step(progress: FoldProgress) -> None:
         bar.total = progress.total

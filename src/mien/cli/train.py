@@ -73,27 +73,31 @@ def train(
     command = command_line(train, locals())
     require("mien train", "torch", "safetensors")
     from mien.folders import free_folder
+    from mien.models.architectures import network_name
     from mien.models.files import read_model
+    from mien.train.distributed import joined
     from mien.train.recipes import find_recipe, with_changes
     from mien.train.run import RunConfig, train_run
 
-    if resume:
-        _resume(resume, [word for word in shlex.split(command) if word.startswith("--") and word != "--resume"])
-        return
-    if not data.data:
-        raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
-    chosen = find_recipe(recipe or ("finetune" if init else "classic"))
-    if freeze and not init:
-        raise UsageError(f"--freeze {freeze} keeps weights as --init brings them; add --init MODEL, such as base")
-    changes = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "balance": balance, "freeze": freeze}
-    chosen = with_changes(chosen, **changes)
-    seed = seed or 0
-    check_seed(seed)
-    if save_as:
-        _check_target(save_as, chosen.network or (read_model(init).architecture if init else ""))
-    folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
-    given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names
-    _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)
+    with joined():  # what torchrun started, if it did
+        if resume:
+            _resume(resume, [word for word in shlex.split(command) if word.startswith("--") and word != "--resume"])
+            return
+        if not data.data:
+            raise UsageError("nothing to train on; give --data DATA, or --resume RUN to go on with a run")
+        chosen = find_recipe(recipe or ("finetune" if init else "classic"))
+        if freeze and not init:
+            raise UsageError(f"--freeze {freeze} keeps weights as --init brings them; add --init MODEL, such as base")
+        changes = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "balance": balance, "freeze": freeze}
+        chosen = with_changes(chosen, **changes)
+        seed = seed or 0
+        check_seed(seed)
+        if save_as:
+            network = network_name(read_model(init).architecture) if init else ""
+            _check_target(save_as, str(chosen.network) or network)
+        folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
+        given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names
+        _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)
 
 
 def recipes() -> None:

@@ -6,15 +6,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.data.classes import emotion
 from mien.errors import DataError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 PARTS = ("train", "val", "test")
 WHOLE = "all"  # what all parts together are called, and the one part of a source without a division

@@ -19,19 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from mien.emotions import EMOTIONS
 from mien.errors import UsageError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Points = NDArray[np.complex128]  # [N]
-    Moves = dict[str, list[float]]  # name in _MOVES -> right, left, mean of both
+Points = NDArray[np.complex128]  # [N]
+Moves = dict[str, list[float]]  # name in _MOVES -> right, left, mean of both
 
 SIZE = 48
 _FINE = 4

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien.csv_files import delimiter_of, encoding_of
@@ -24,9 +25,6 @@ from mien.data.containers import MOST_FILES, Reader
 from mien.data.layout import OFFICIAL, OFFICIAL_PARTS, Entry
 from mien.errors import DataError
 from mien.pictures import is_visible
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # not the alphabetical order
 SIDE = 48

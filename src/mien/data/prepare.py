@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import atomic
 from mien.data.copies import blank, conflicting, copy_groups, group_sizes
@@ -25,9 +25,6 @@ from mien.data.manifest import MANIFEST, Row, manifest_text, read_manifest
 from mien.data.sources import FRACTIONS, Source, divide, draw_parts, load, load_readable
 from mien.data.votes import read_votes
 from mien.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Wrap = Callable[[Iterable[Row]], Iterable[Row]]
 

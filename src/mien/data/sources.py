@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.data.classes import name_classes, renaming
 from mien.data.containers import Container, Folder, Store, os_errors
@@ -33,9 +33,6 @@ from mien.errors import DataError, UsageError
 from mien.percent import percent
 from mien.pictures import is_picture, is_visible
 from mien.preprocess import Preprocess
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FRACTIONS = (0.70, 0.15, 0.15)
 

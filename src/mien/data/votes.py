@@ -19,18 +19,16 @@ import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.csv_files import read_rows
 from mien.data.classes import emotion
 from mien.data.dataset import Dataset, Split
 from mien.data.manifest import VOTES
 from mien.errors import DataError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 IMAGE_NAMES = Path(__file__).with_name("ferplus_names.csv.gz")  # `file,image`: Kaggle's paths, FER+'s image names
 

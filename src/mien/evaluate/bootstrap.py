@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.evaluate.intervals import middle_95
 from mien.records.evaluation import ClassIntervals, Intervals
@@ -17,8 +18,6 @@ from mien.records.intervals import Interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 
 _RESAMPLES = 2000

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mien.data.dataset import Dataset
@@ -13,9 +13,6 @@ from mien.data.votes import with_majority
 from mien.evaluate.evaluation import match_classes
 from mien.evaluate.reliability import calibration_error
 from mien.models.model import Model, logits, softmax
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _BOUNDS = (-3.0, 3.0)  # of ln(temperature)
 

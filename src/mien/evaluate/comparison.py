@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from mien import atomic
@@ -24,9 +25,6 @@ from mien.records.evaluation import PREDICTIONS, EvaluationRecord
 from mien.records.intervals import wilson
 from mien.records.record import plain
 from mien.records.run import GIVEN_MODELS, todays_notes
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _COLUMNS = ("path", "label", "predicted")
 _REMEDY = "give a table with path, label and predicted of each face once, as mien evaluate writes it (predictions.csv)"

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Faces = NDArray[np.floating]  # float32 [N, S, S], 0 to 1
+Faces = NDArray[np.floating]  # float32 [N, S, S], 0 to 1
 
 STRENGTHS = (1, 2, 3, 4, 5)
 _BATCH = 512

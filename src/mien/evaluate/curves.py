@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from mien.records.evaluation import Areas, SelectiveScore
 from mien.records.intervals import wilson
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _POINTS = 200  # of a coverage curve
 _LEAST_COVERAGE = 50  # one in so many: the accuracy of fewer predictions is noise

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import atomic
 from mien.csv_files import csv_text
@@ -18,21 +18,19 @@ from mien.errors import DataError, ModelError
 from mien.evaluate.bootstrap import intervals
 from mien.evaluate.curves import ClassCurves, precision_recall, roc, selective_score
 from mien.evaluate.reliability import error_if_calibrated
-from mien.evaluate.robustness import Robustness, Wrap, robustness, robustness_text
+from mien.evaluate.robustness import Wrap, robustness, robustness_text
 from mien.evaluate.scores import cross_entropy, score
 from mien.models.model import Model, Prior, predict_proba
 from mien.records.evaluation import (
     CONFUSION,
     CORRUPTIONS,
     PREDICTIONS,
+    CorruptionScores,
     EvaluationRecord,
     Provenance,
     Scores,
     ScoresWithoutCopies,
 )
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _COVERAGE = 0.8  # as `at_80_coverage` says
 
@@ -42,8 +40,8 @@ class Evaluation:
     """Faces, a model's predictions for them, and how good these are.
 
     probabilities: float32 [N, K]. in_training: whether a copy of the face is in training, bool [N]; None where that is
-    unknown. flipped: the mean over the face and its mirror image, float32 [N, K], and robustness: accuracy on corrupted
-    faces; None where they were not asked for.
+    unknown. flipped: the mean over the face and its mirror image, float32 [N, K], and corruptions: accuracy on
+    corrupted faces; None where they were not asked for.
     """
 
     faces: Dataset
@@ -51,7 +49,7 @@ class Evaluation:
     scores: Scores
     in_training: NDArray[np.bool_] | None = None
     flipped: NDArray[np.float32] | None = None
-    robustness: Robustness | None = None
+    corruptions: CorruptionScores | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -131,7 +129,7 @@ def with_corruptions(
 ) -> Evaluation:
     """The evaluation with the accuracy on corrupted faces beside it; `wrap` shows progress."""
     measured = robustness(model, evaluation.faces, evaluation.scores.accuracy, device, prior, wrap)
-    return replace(evaluation, robustness=measured)
+    return replace(evaluation, corruptions=measured)
 
 
 def evaluation_record(evaluation: Evaluation, provenance: Provenance) -> EvaluationRecord:
@@ -152,7 +150,7 @@ def evaluation_record(evaluation: Evaluation, provenance: Provenance) -> Evaluat
         without_copies=scores_without_copies(evaluation),
         present_only=scores_of_present(evaluation),
         tta_flip=None if evaluation.flipped is None else score(evaluation.flipped, faces.labels, faces.classes),
-        corruptions=evaluation.robustness.scores if evaluation.robustness else None,
+        corruptions=evaluation.corruptions,
     )
 
 
@@ -191,8 +189,8 @@ def write_evaluation(evaluation: Evaluation, record: EvaluationRecord, folder: P
     atomic.write_text(folder / PREDICTIONS, csv_text(["path", "label", "predicted", "confidence", *classes], rows))
     confusion = ([name, *counts] for name, counts in zip(classes, evaluation.scores.confusion, strict=True))
     atomic.write_text(folder / CONFUSION, csv_text(["true \\ predicted", *classes], confusion))
-    if evaluation.robustness:
-        atomic.write_text(folder / CORRUPTIONS, robustness_text(evaluation.robustness))
+    if evaluation.corruptions:
+        atomic.write_text(folder / CORRUPTIONS, robustness_text(evaluation.corruptions, evaluation.scores.accuracy))
     else:
         (folder / CORRUPTIONS).unlink(missing_ok=True)
     record.write(folder)

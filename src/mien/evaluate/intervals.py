@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.records.intervals import Interval
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def middle_95(values: NDArray[np.float64]) -> Interval:

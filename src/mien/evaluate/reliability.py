@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.evaluate.intervals import middle_95
 from mien.records.intervals import Interval, wilson
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BINS = 15
 _SIMULATIONS = 1000

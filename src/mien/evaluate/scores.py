@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mien.evaluate.reliability import calibration_error
 from mien.records.evaluation import ClassScore, Scores
 from mien.records.intervals import wilson
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classes: tuple[str, ...]) -> Scores:

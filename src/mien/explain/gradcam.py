@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mien.models.model import Model
 from mien.models.networks import eval_copy, last_convolution, torch_network
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _BATCH = 128
 
@@ -39,7 +35,7 @@ def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -
     try:
         faces = torch.from_numpy(model.preprocess.scale(images))
         with torch.enable_grad():
-            logits = network(faces.requires_grad_())
+            logits = network.of_head(network(faces.requires_grad_()))
             chosen = logits.gather(1, torch.from_numpy(targets)[:, None]).sum()
             (gradient,) = torch.autograd.grad(chosen, outputs[0])
     finally:

@@ -5,14 +5,10 @@ It needs predictions only, so it works with any model file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.models.model import Model, predict_proba
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _PATCHES = 4  # side by side, they span a face
 

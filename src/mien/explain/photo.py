@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mien.colours import class_colour
@@ -13,9 +13,6 @@ from mien.explain.heat import MethodChoice, choose_method, heat_maps
 from mien.models.model import Model, predict_proba
 from mien.percent import percent
 from mien.predict.fonts import font
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _SIDE = 240  # pixels of a face in the picture
 _GAP = 16

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import nn
 
@@ -21,9 +21,6 @@ from mien.explain.heat import heat_maps
 from mien.models.model import Model
 from mien.models.networks import Network, convolutions, torch_network
 from mien.records.figures import Method
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import atomic
 from mien.evaluate.evaluation import Evaluation
@@ -15,9 +15,6 @@ from mien.explain.heat import MethodChoice, choose_method, groups, has_gradients
 from mien.explain.sanity import Stage, cascade, sanity_csv
 from mien.models.model import Model
 from mien.records.figures import Method, sanity_file
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _EXAMPLES = 6  # right and wrong predictions shown, of each
 _CONFUSIONS = 5  # whose mean map is shown

@@ -1,10 +1,10 @@
 """Finding the faces in a picture, whichever way it or they are turned.
 
-YuNet sees faces of some 15 to 400 pixels that stand within 40 degrees of upright. So each picture is looked at twice:
-small, for faces that fill it, and large, for groups; where small faces are wanted in a large photo, a third time, in
-tiles. What is found with less than certainty is cut out and looked at again by itself, and turned unless another face
-shows that the picture is upright: that tells a face from a pattern, and which way up it is. A picture whose faces lie
-on their side, or stand on their head, does so itself.
+YuNet sees faces of some 20 to 400 pixels that stand within 40 degrees of upright. So each picture is looked at twice:
+large, for groups, and small, for faces that fill it; one that is too large for one piece a third time, in tiles. What
+is found with less than certainty is cut out and looked at again by itself, and turned unless another face shows that
+the picture is upright: that tells a face from a pattern, and which way up it is. A picture whose faces lie on their
+side, or stand on their head, does so itself.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ from mien.predict.yunet import DetectedFace, detect
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MIN_FACE = 50  # pixels: a 12-megapixel photo costs some 2.2 times what one of a megapixel does, with 24 some 12 times
-_SMALL_LOOK, _LARGE_LOOK = 320, 1280  # longer side, in pixels, of what the detector is shown
+MIN_FACE = 96  # pixels: photos of 5 megapixels and more are shown at half their size
+_LARGE_LOOK, _SMALL_LOOK = 1_228_800, 320  # pixels of the large look, at least; longer side of the small one
 _TILE, _SHARED = 2048, 160  # pixels, largest side of a look in one piece or a tile; what neighbouring tiles share
-_LEAST_PIXELS = 24  # of a face, for the detector to see it well
-_MOST_ENLARGED = 2
+_LARGEST_IN_TILES = 320  # pixels of a face in a tile; larger ones are seen at the other looks
+_LEAST_PIXELS = 48  # of a face, for the detector to see it well
+_MOST_ENLARGED, _LEAST_ENLARGED = 2.0, 1.2
 _SAME = 0.3  # overlap (intersection over union) from which on two finds are one face
 _SMALLEST = 8  # pixels, side of a face
 
-# Scores: an upright face for certain; a face; worth a second look, and the same for small faces in large photos.
-_SURE, _LIKELY, _CANDIDATE, _SMALL_CANDIDATE = 0.92, 0.75, 0.4, 0.25
+# Scores: an upright face for certain; a face; worth a second look, and the same where that shows more pixels.
+_SURE, _LIKELY, _CANDIDATE, _FAINT = 0.92, 0.75, 0.4, 0.25
 _TILTED, _STEEP = 15, 25  # degrees from upright beyond which a face is looked at again, and is taken as seen then
-# Mean scores of the second look that make a candidate a face, a small one too, and a likely face none.
-_CONFIRMED, _CONFIRMED_SMALL, _REFUTED = 0.66, 0.78, 0.2
+# Mean scores of the second look that make a candidate a face, a faint one too, and a likely face none.
+_CONFIRMED, _CONFIRMED_FAINT, _REFUTED = 0.66, 0.78, 0.2
 _CONFIRMED_TURNED, _MARGIN = 0.75, 0.06  # the same for a face the other way up, and by how much it must be better
+_AHEAD, _AHEAD_BY = 0.91, 0.03  # scores of a first view, and by how much it is better than the other quarter turns
 _HOPELESS = 0.55  # of all views, the best score that is no face
 _UPRIGHT, _TURNED = (0, 45, 315), (90, 135, 180, 225, 270)  # degrees, of second looks
-_MOST_CANDIDATES = 12  # of a picture, and 4 more for each 1.6 megapixels, those with the highest scores
+_MOST_CANDIDATES = 12  # of a picture, and 4 more for each 1.2 megapixels, those with the highest scores
 _CLOSE, _ROOM = 160, 1.8  # pixels of a second look; its side beside that of the face
 _ALIKE = 25  # degrees from a quarter turn within which a face lies as its picture does
 
@@ -59,9 +61,9 @@ class Detection:
 def find_faces(image: Image.Image, min_face: float = MIN_FACE, turned: int | None = None) -> Detection:
     """All faces of a picture in mode L or RGB.
 
-    min_face: side in pixels of faces that are worth looking for; photos of more than 1,280 / 24 times as many pixels
-    across take longer, the smaller it is. turned: by how many degrees clockwise (0, 90, 180, 270) the picture is known
-    to lie; None to find out.
+    min_face: side in pixels of faces that are worth looking for. The picture is shown to the detector so large that
+    they have 48 pixels, and that it has 1.2 megapixels, but at most at twice its own size. turned: by how many degrees
+    clockwise (0, 90, 180, 270) the picture is known to lie; None to find out.
     """
     if turned:
         upright = image.transpose(_BACK[turned])
@@ -78,13 +80,6 @@ def find_faces(image: Image.Image, min_face: float = MIN_FACE, turned: int | Non
     return Detection(sorted(faces, key=lambda face: face.box))
 
 
-def look(image: Image.Image, side: int, least: float = _LIKELY) -> list[DetectedFace]:
-    """The faces seen when the picture is `side` pixels long, with scores of at least `least`."""
-    small, factor = _scaled(image, side)
-    (faces,) = detect([small], least)
-    return [_moved(face, 0, factor) for face in faces]
-
-
 def roll(face: DetectedFace) -> float:
     """By how many degrees clockwise a face is turned, from -180 to 180."""
     return degrees(cmath.phase(alignment(face.landmarks)[0]))
@@ -92,37 +87,52 @@ def roll(face: DetectedFace) -> float:
 
 def _candidates(image: Image.Image, min_face: float) -> list[DetectedFace]:
     """What may be a face, the highest score first."""
-    longest = max(image.size)
-    wanted = round(longest * min(1.0, _LEAST_PIXELS / min_face))
-    in_tiles = wanted > _TILE
-    large = _LARGE_LOOK if in_tiles else max(wanted, _LARGE_LOOK)
-    sides = sorted({min(side, _MOST_ENLARGED * longest) for side in (_SMALL_LOOK, large)})
-    found = [face for side in sides for face in look(image, side, _CANDIDATE) if _is_sound(face, image)]
-    found = [found[i] for i in distinct([face.box for face in found], [face.score for face in found], _SAME)]
+    usual, longest = sqrt(_LARGE_LOOK / (image.width * image.height)), max(image.size)
+    wanted = min(max(usual, _LEAST_PIXELS / min_face), _MOST_ENLARGED)
+    if 1 < wanted < _LEAST_ENLARGED:
+        wanted = 1.0
+    in_tiles = longest * wanted > _TILE
+    large = min(usual, wanted) if in_tiles else wanted
+    picture, found = image, []
+    for factor in sorted({large, min(large, _SMALL_LOOK / longest)}, reverse=True):
+        picture = _scaled(picture, image, factor)
+        found += _seen_in(picture, image, factor, _CANDIDATE if factor >= 1 else _FAINT)
+    found = _distinct(found)
     if in_tiles:
         likely = [face for face in found if face.score >= _LIKELY]
-        tiled = [
-            face for face in _look_in_tiles(image, wanted) if _is_sound(face, image) and not _covered(face, likely)
-        ]
-        found += [tiled[i] for i in distinct([face.box for face in tiled], [face.score for face in tiled], _SAME)]
+        found += _distinct([face for face in _look_in_tiles(image, wanted) if not _covered(face, likely)])
     return sorted(found, key=lambda face: -face.score)
 
 
-def _look_in_tiles(image: Image.Image, side: int) -> Iterator[DetectedFace]:
-    """The small faces seen when the picture is `side` pixels long, a part at a time."""
-    large, factor = _scaled(image, side)
-    for top, bottom in _parts(large.height):
-        for left, right in _parts(large.width):
-            for face in detect([large.crop((left, top, right, bottom))], _SMALL_CANDIDATE)[0]:
-                if max(face.box.width, face.box.height) < _SHARED:  # larger ones were seen at the second look
-                    yield _moved(face, complex(left, top), factor)
+def _seen_in(picture: Image.Image, image: Image.Image, factor: float, least: float) -> list[DetectedFace]:
+    """The faces seen in a picture that is `image` made `factor` times as large, in pixels of `image`."""
+    moved = [_moved(face, 0, factor) for face in detect([picture], least)[0]]
+    return [face for face in moved if _is_sound(face, image)]
 
 
-def _parts(length: int) -> list[tuple[int, int]]:
+def _distinct(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
+    """The faces without those that overlap one with a higher score, that one first."""
+    return [faces[i] for i in distinct([face.box for face in faces], [face.score for face in faces], _SAME)]
+
+
+def _look_in_tiles(image: Image.Image, factor: float) -> Iterator[DetectedFace]:
+    """The small faces seen when the picture is made `factor` times as large, a part at a time."""
+    for top, bottom in _parts(image.height, factor):
+        for left, right in _parts(image.width, factor):
+            part = image.crop((left, top, right, bottom))
+            for face in detect([_scaled(part, part, factor)], _FAINT)[0]:
+                if max(face.box.width, face.box.height) < _LARGEST_IN_TILES:
+                    moved = _moved(face, complex(left, top), factor)
+                    if _is_sound(moved, image):
+                        yield moved
+
+
+def _parts(length: int, factor: float) -> list[tuple[int, int]]:
     """Where tiles begin and end that cover a side, all of one length, and share some pixels."""
-    count = max(1, ceil((length - _SHARED) / (_TILE - _SHARED)))
-    tile = ceil((length + (count - 1) * _SHARED) / count)
-    return [(round(start), round(start) + tile) for start in np.linspace(0, length - tile, count)]
+    shared = ceil(_SHARED / factor)
+    count = max(1, ceil((length - shared) / (_TILE / factor - shared)))
+    tile = ceil((length + (count - 1) * shared) / count)
+    return [(start, start + tile) for start in (round(i * (length - tile) / max(1, count - 1)) for i in range(count))]
 
 
 def _covered(face: DetectedFace, others: Sequence[DetectedFace]) -> bool:
@@ -132,24 +142,24 @@ def _covered(face: DetectedFace, others: Sequence[DetectedFace]) -> bool:
     return bool((intersection(first, second) > 0.5 * smaller).any())
 
 
-def _scaled(image: Image.Image, side: int) -> tuple[Image.Image, float]:
-    factor = side / max(image.size)
+def _scaled(picture: Image.Image, image: Image.Image, factor: float) -> Image.Image:
+    """`image` made `factor` times as large, out of a picture of all of it."""
     size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0), factor
+    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
 def _moved(face: DetectedFace, start: complex, factor: float) -> DetectedFace:
-    """A face seen in a part, which begins at `start`, of a picture made `factor` times as large."""
+    """A face seen in a part, which begins at `start`, of a picture, after it was made `factor` times as large."""
     shift = np.array([start.real, start.imag])
-    box = (np.array(face.box).reshape(2, 2) + shift).ravel() / factor
-    return replace(face, box=Corners(*box.tolist()), landmarks=(face.landmarks + shift) / factor)
+    box = (np.array(face.box).reshape(2, 2) / factor + shift).ravel()
+    return replace(face, box=Corners(*box.tolist()), landmarks=face.landmarks / factor + shift)
 
 
 def _judged(candidates: Sequence[DetectedFace], image: Image.Image, tell_turn: bool) -> list[DetectedFace]:
     """Those candidates, the highest score first, that are faces, looked at again where there is doubt."""
     faces: list[DetectedFace] = []
     upright = not tell_turn or any(face.score >= _SURE and abs(roll(face)) < _TILTED for face in candidates)
-    seconds, most = 0, _MOST_CANDIDATES * (3 + image.width * image.height // _LARGE_LOOK**2) // 3
+    seconds, most = 0, _MOST_CANDIDATES * (3 + image.width * image.height // _LARGE_LOOK) // 3
     for face in candidates:
         likely = face.score >= _LIKELY
         if abs(roll(face)) < _TILTED and face.score >= (_LIKELY if upright else _SURE):
@@ -169,14 +179,17 @@ def _second_look(face: DetectedFace, image: Image.Image, tell_turn: bool) -> Det
     """A candidate by itself: the same, the same the other way up, or None where it is no face."""
     likely, straight = face.score >= _LIKELY, abs(roll(face)) < _TILTED
     if likely and straight and tell_turn:
-        ahead, *others = _seen([_close(image, face, angle).picture for angle in (0, 90, 180, 270)])
-        if ahead.score >= _LIKELY and ahead.score > max(other.score for other in others) + _MARGIN:
+        (ahead,) = _seen([_close(image, face, 0).picture])
+        if ahead.score >= _AHEAD:
             return face
-    angles = _UPRIGHT + (_TURNED if tell_turn else ())
+        others = _seen([_close(image, face, angle).picture for angle in (90, 180, 270)])
+        if ahead.score >= _LIKELY and ahead.score > max(other.score for other in others) + _AHEAD_BY:
+            return face
+    angles = (0,) if face.score < _CANDIDATE else _UPRIGHT + (_TURNED if tell_turn else ())
     views = {angle: _close(image, face, angle) for angle in angles}
     first = dict(zip(angles, _seen([view.picture for view in views.values()]), strict=True))
-    angle = upright = max(_UPRIGHT, key=lambda angle: first[angle].score)
     best = max(first, key=lambda angle: first[angle].score)
+    angle = upright = max(first.keys() & _UPRIGHT, key=lambda angle: first[angle].score)
     if not likely and first[best].score < _HOPELESS:
         return None
     if best in _TURNED and _mean_score(views[best].picture) > _mean_score(views[upright].picture) + _MARGIN:
@@ -190,8 +203,7 @@ def _second_look(face: DetectedFace, image: Image.Image, tell_turn: bool) -> Det
         if steep and _mean_score(_close(image, other, roll(other)).picture) >= _CONFIRMED_TURNED:
             return replace(other, score=max(face.score, other.score))
     score = _mean_score(_close(image, face, roll(face)).picture)
-    small = face.box.width < _LEAST_PIXELS * max(image.size) / _LARGE_LOOK  # seen in a tile alone
-    confirmed = _CONFIRMED_SMALL if small else _CONFIRMED
+    confirmed = _CONFIRMED if face.score >= _CANDIDATE else _CONFIRMED_FAINT
     return face if score >= (_REFUTED if likely else confirmed) else None
 
 

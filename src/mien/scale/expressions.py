@@ -38,7 +38,7 @@ class Expressions:
 
     def __init__(
         self,
-        model: str | Path = "base",
+        model: str | Path | None = None,
         pictures: str = "path",
         names: str | None = None,
         *,
@@ -48,8 +48,9 @@ class Expressions:
         min_confidence: float = 0.0,
         min_face: int = MIN_FACE,
         upright: bool = False,
+        labels: str | None = None,
     ) -> None:
-        self._options = str(model), prior, crop, min_confidence, min_face, upright
+        self._options = model, prior, crop, min_confidence, min_face, upright, labels
         self._pictures, self._names = pictures, names
         self.schema = schema(_predictor(*self._options).classes, tuple(columns))
 
@@ -100,6 +101,7 @@ def _values(batch: Any, name: str) -> list[Any]:
 
 
 @lru_cache(4)
-def _predictor(model: str, prior: Prior, crop: Crop, min_confidence: float, min_face: int, upright: bool) -> Predictor:
+def _predictor(*options: Any) -> Predictor:
     """The predictor of this process; threads share it."""
-    return Predictor(model, prior, crop, min_confidence, min_face, upright)
+    *first, labels = options
+    return Predictor(*first, labels=labels)

@@ -24,10 +24,18 @@ _EXAMPLES = 7  # classes
 
 def augmented(faces: Tensor, augment: Augment, generator: Generator) -> Tensor:
     """Augmented faces [B, 1, H, W] in [0, 1] of faces of the same shape; `generator` lives on their device."""
-    maps = draw_maps(len(faces), augment, faces.device, generator)
-    low, high = augment.brightness
-    factor = _uniform(len(faces), low, high, faces.device, generator)
-    return (warp(faces, maps) * factor[:, None, None, None]).clamp_(0, 1)
+    return apply(faces, *draw(len(faces), augment, faces.device, generator))
+
+
+def draw(count: int, augment: Augment, device: torch.device, generator: Generator) -> tuple[Tensor, Tensor]:
+    """What is drawn for `count` faces: affine maps [B, 2, 3] and factors of brightness [B]."""
+    maps = draw_maps(count, augment, device, generator)
+    return maps, _uniform(count, *augment.brightness, device, generator)
+
+
+def apply(faces: Tensor, maps: Tensor, brightness: Tensor) -> Tensor:
+    """Faces [B, 1, H, W] seen through affine maps [B, 2, 3], times their brightness [B], in [0, 1]."""
+    return (warp(faces, maps) * brightness[:, None, None, None]).clamp_(0, 1)
 
 
 def draw_maps(count: int, augment: Augment, device: torch.device, generator: Generator) -> Tensor:
@@ -55,6 +63,8 @@ def draw_maps(count: int, augment: Augment, device: torch.device, generator: Gen
 
 def warp(faces: Tensor, maps: Tensor) -> Tensor:
     """Faces [B, C, H, W] seen through affine maps [B, 2, 3]; bilinear, borders reflected."""
+    if not len(faces):  # which torch refuses
+        return faces
     grid = affine_grid(maps, list(faces.shape), align_corners=False)
     return grid_sample(faces, grid, padding_mode="reflection", align_corners=False)
 

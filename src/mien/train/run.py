@@ -27,6 +27,7 @@ from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
 from mien.errors import DataError, MienError, TrainingError, UsageError
 from mien.folders import hold
+from mien.models.architectures import network_name
 from mien.models.files import MODEL_FILE, model_digest, read_model, write_model
 from mien.models.kernels import fused as kernels
 from mien.models.model import Model
@@ -34,6 +35,7 @@ from mien.models.networks import layer_shapes, parameters, pick_device, torch_ne
 from mien.records.recipe import Recipe
 from mien.records.record import plain
 from mien.records.run import CONFIG, HISTORY, Epoch, Layer, ModelReference, Outcome, RunRecord
+from mien.train import distributed
 from mien.train.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
 from mien.train.losses import class_weights
 from mien.train.progress import Listener
@@ -75,6 +77,9 @@ def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = 
     record = _record(start)
     inputs = _inputs(start, record)  # bad data and models are refused before anything is written
     check_models(start.recipe.network, inputs.train.classes, inputs.teachers, inputs.init)
+    distributed.meet(_digest(record))
+    if distributed.rank():
+        return _train(inputs, record, None, listener)
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with hold(out):
@@ -92,11 +97,17 @@ def resume_run(start: RunConfig, out: Path, listener: Listener, finish: Finish =
     Ends as the run would have ended: the same weights and history to the bit, on the same machine. Raises
     TrainingError as `train_run` does, and where the checkpoint is damaged or the run has ended.
     """
+    record = RunRecord.read(out)
+    distributed.meet(_digest(record))
+    if distributed.rank():
+        fresh = distributed.from_first(lambda: True)
+        return _train(_inputs(start, record, with_init=fresh), record, None, listener)
     with hold(out):
         record = RunRecord.read(out)
         if record.ended:
             raise TrainingError(f"{out}: has ended already; there is nothing to resume")
         state = _saved(out, record, listener)
+        distributed.from_first(lambda: state is None)
         with _writing(out):
             atomic.remove_leftovers(out)
             if state:
@@ -111,7 +122,7 @@ def settled(folder: Path) -> str:
     Clears away what a process that was killed while ending left behind.
     """
     ended = RunRecord.read(folder).ended
-    if ended:
+    if ended and not distributed.rank():
         with hold(folder):
             atomic.remove_leftovers(folder)
             (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -222,9 +233,10 @@ def _go(
             _write_results(state.model if state.best is state.last else None, state.history, out)
         listener.on_epoch(state)
 
-    listening = Listener(listener.on_step, save, listener.on_remark)
-    faces, models = (inputs.train, inputs.val), (inputs.teachers, inputs.init)
-    result = train(record.recipe, *faces, record.seed, record.device, listening, state, *models)
+    try:
+        result = _train(inputs, record, state, Listener(listener.on_step, save, listener.on_remark))
+    except distributed.RankLostError as error:
+        raise distributed.RankLostError(f"{out}: {error}; go on with: mien train --resume {out}") from None
     result = replace(result, model=with_notes(result.model, **notes))
     with _writing(out):
         _write_results(result.model, result.history, out)  # Ctrl-C may have come between two writes
@@ -233,6 +245,11 @@ def _go(
         if result.ended != "interrupted":
             (out / CHECKPOINT).unlink(missing_ok=True)
     return result
+
+
+def _train(inputs: _Inputs, record: RunRecord, state: State | None, listener: Listener) -> TrainResult:
+    faces, models = (inputs.train, inputs.val), (inputs.teachers, inputs.init)
+    return train(record.recipe, *faces, record.seed, record.device, listener, state, *models)
 
 
 def _saved(out: Path, record: RunRecord, listener: Listener) -> State | None:
@@ -302,13 +319,13 @@ def _digest(record: RunRecord) -> str:
 
 def _surroundings(name: str) -> dict[str, str]:
     """What equal bits depend on besides, on the device called `name`."""
-    device = torch.device(name)
+    device, processes = torch.device(name), distributed.size()
     chip = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     return {
         "mien": __version__,
         "torch": torch.__version__,
-        "threads": str(torch.get_num_threads()),
-        "kernels": "compiled" if device.type == "cpu" and kernels.available() else "torch's own",
+        "threads": str(torch.get_num_threads()) + (f" in each of {processes} processes" if processes > 1 else ""),
+        "kernels": "compiled" if device.type == "cpu" and processes == 1 and kernels.available() else "torch's own",
         "device": f"{name} ({chip}, {'bfloat16' if has_bfloat16(device) else 'float32'})",
     }
 
@@ -320,7 +337,7 @@ def _outcome(result: TrainResult) -> Outcome:
         for layer, shape in layer_shapes(network)
     ]
     return Outcome(
-        architecture=result.model.architecture,
+        architecture=network_name(result.model.architecture),
         parameters=parameters(network),
         layers=tuple(layers),
         best_epoch=result.best.epoch,

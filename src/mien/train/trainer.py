@@ -1,7 +1,8 @@
 """The training loop: plain PyTorch, the whole data set resident on the device as bytes.
 
 `train` takes no test set, so choosing on the test set cannot be written down. Each epoch draws its order,
-its augmentation and its dropout from (seed, epoch) alone.
+its augmentation and its dropout from (seed, epoch) alone, so that several processes can train together
+(`mien.train.distributed`): in each, the loop goes over the global batches and computes its share of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -20,14 +22,16 @@ from torch.nn.functional import cross_entropy
 
 from mien.data.dataset import Dataset
 from mien.errors import DataError, TrainingError, UsageError
+from mien.models.architectures import to_plain
 from mien.models.model import Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
 from mien.records.recipe import Recipe
 from mien.records.run import Epoch, selected_epoch
-from mien.train.augment import augmented
+from mien.train import distributed
+from mien.train.augment import apply, draw
 from mien.train.ema import WeightEMA
-from mien.train.initial import freeze, initial_network, train_mode
+from mien.train.initial import described, freeze, initial_network, train_mode
 from mien.train.losses import adjusted_prior, as_shares, class_frequency, class_weights, log_prior
 from mien.train.progress import Listener, Progress, ProgressBar
 from mien.train.schedule import make_schedule
@@ -41,6 +45,7 @@ _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the de
 _COLLAPSED = "collapsed"
 _SAME_ANSWER = 1e-3  # a network whose probabilities vary less than this over all faces has collapsed ...
 _COLLAPSE_AFTER = 200  # ... if it has had that many updates to begin learning
+_COMPILE_FROM = 5_000  # updates from which on compiling, half a minute or so, is worth it
 _SAMPLE = 256  # validation faces that tell whether it has, and training faces for the statistics of batch norms
 
 
@@ -75,7 +80,8 @@ def train(
     arXiv:2106.05237), each at its temperature and as if expressions had been as frequent for it as they are here.
     `init` is a model whose weights the network begins with, except for the last layer where it names other classes.
     Losses and accuracies are of the network in train mode, in bfloat16 where the device multiplies it. Progress is
-    shown on stderr where that is a terminal; a `listener` replaces that.
+    shown on stderr where that is a terminal; a `listener` replaces that. Inside `distributed.joined()`, the processes
+    that torchrun started train together; each gets the result, and rank 0 alone has a listener.
 
     With `start`, a state that the same call once gave its listener, training goes on from there and ends as it
     would have ended then (on a CPU to the bit). Ctrl-C ends training after the first epoch with the best model so far.
@@ -88,13 +94,15 @@ def train(
     for name, part in (("training", train), ("validation", val)):
         if not len(part):
             raise DataError(f"there are no {name} faces; give data with some")
+    start = distributed.from_first(lambda: start)
     if start is None:
         check_models(recipe.network, train.classes, teachers, init)
     origin = start.model if start else init
     if not recipe.network and origin:
-        recipe = replace(recipe, network=origin.architecture)
-    listener = listener or ProgressBar(recipe.epochs, len(train))
-    return _Run(recipe, train, val, seed, pick_device(device), listener, teachers, init).go(start)
+        recipe = replace(recipe, network=to_plain(origin.architecture))
+    own = distributed.own_device(pick_device(device))
+    listener = Listener() if distributed.rank() else listener or ProgressBar(recipe.epochs, len(train))
+    return _Run(recipe, train, val, seed, own, listener, teachers, init).go(start)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -102,6 +110,14 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _compiled(network: nn.Module, device: torch.device, updates: int) -> nn.Module:
+    """What computes `network`: on a GPU with Triton, compiled kernels, where it trains long enough."""
+    if device.type != "cuda" or updates < _COMPILE_FROM or find_spec("triton") is None:
+        return network
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled here runs as it is
+    return cast("nn.Module", torch.compile(network))
 
 
 @dataclass(frozen=True)
@@ -137,12 +153,14 @@ class _Run:
         some = torch.from_numpy(train.images[:: -(-len(train) // _SAMPLE)])[:, None].float() / 255
         self.network = initial_network(recipe.network, train.classes, init, some).to(device)
         freeze(self.network, recipe.freeze)
-        if device.type == "cpu":
+        distributed.distribute(self.network)
+        if device.type == "cpu" and distributed.size() == 1:  # the kernels' batch norms are of one process
             fuse(self.network)
         self.ema = WeightEMA(self.network, recipe.ema) if recipe.ema else None
         self.optimizer = _optimizer(self.network, recipe, fused=device.type in ("cpu", "cuda"))
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
+        self.compiled = _compiled(self.network, device, recipe.epochs * self.steps)
         weights = class_weights(train.counts(), recipe.balance)
         self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
         frequency = class_frequency(train, weights)
@@ -196,7 +214,7 @@ class _Run:
     def _end(self, epoch: Epoch) -> str:
         """Why training ends with this epoch, "" if it goes on."""
         enough = self.schedule.end_epoch(epoch.val_loss)
-        if epoch.epoch * self.steps >= _COLLAPSE_AFTER and self._collapsed():
+        if epoch.epoch * self.steps >= _COLLAPSE_AFTER and distributed.from_first(self._collapsed):
             return _COLLAPSED
         if enough:
             return "stopped early"
@@ -213,7 +231,7 @@ class _Run:
         start = time.perf_counter()
         loss, accuracy = self._train_epoch(number)
         seconds = time.perf_counter() - start
-        val_loss, val_accuracy = self._validate()
+        val_loss, val_accuracy = distributed.from_first(self._validate)
         rate = self.optimizer.param_groups[0]["lr"]
         speed = len(self.train.labels) / seconds
         return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds, speed)
@@ -222,36 +240,43 @@ class _Run:
         """One pass over the faces; mean loss and accuracy, as trained on (augmented, with dropout)."""
         train_mode(self.network)
         order, generator = self._draws(number)
-        total = torch.zeros(2, device=self.device)
+        totals = torch.zeros(3, device=self.device)
         samples_seen, reported = 0, time.perf_counter()
         for batch in order.split(self.recipe.batch_size):
-            faces = augmented(self.train.faces[batch].float() / 255, self.recipe.augment, generator)
-            total += self._step(faces, self.train.labels[batch], self.train.targets[batch])
+            totals += self._step(batch, generator)
             samples_seen += len(batch)
             if time.perf_counter() - reported > _REPORT_EVERY:
-                self._report(number, samples_seen, total)
+                self._report(number, samples_seen, totals)
                 reported = time.perf_counter()
-        self._report(number, samples_seen, total)
-        loss, accuracy = (total / samples_seen).tolist()
-        return loss, accuracy
+        distributed.sum_over_ranks(totals)
+        return self._report(number, samples_seen, totals)
 
-    def _step(self, faces: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-        """One update; returns [sum of losses, number of right answers]."""
+    def _step(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """One update by the faces with the indices `batch`; returns, of this rank's share of them, [sum of losses,
+        number of right answers, number of faces]."""
+        rows = distributed.share(len(batch))
+        drawn = [values[rows] for values in draw(len(batch), self.recipe.augment, self.device, generator)]
+        own = batch[rows]
+        faces = apply(self.train.faces[own].float() / 255, *drawn)
+        labels, targets = self.train.labels[own], self.train.targets[own]
+        distributed.announce(self.network, len(batch))
         self.schedule.start_step()
         if self.teachers:
             targets = self._distillation_targets(faces, targets)
         with self._precision():
-            logits = self.network(faces).float()
+            logits = self.compiled(faces).float()
         # What the loss adds for the frequency of the classes, the logits need not hold.
         smoothing = self.recipe.smoothing
         losses = cross_entropy(logits + self.log_prior, targets, reduction="none", label_smoothing=smoothing)
         losses = losses * self.weights[labels]
         self.optimizer.zero_grad()
-        losses.mean().backward()
+        (losses.sum() / len(batch)).backward()  # over all ranks, the mean
+        distributed.sum_gradients(self.network)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
-        return torch.stack([losses.detach().sum(), (logits.argmax(1) == labels).sum()])
+        right = (logits.argmax(1) == labels).sum()
+        return torch.stack([losses.detach().sum(), right, torch.full_like(right, len(own))])
 
     def _distillation_targets(self, faces: Tensor, targets: Tensor) -> Tensor:
         """Targets float32 [B, K]: half as the data say, half the mean of the teacher probabilities."""
@@ -294,14 +319,17 @@ class _Run:
         return self.network if self.ema is None else self.ema.network
 
     def _snapshot(self) -> Model:
-        network = build(self.recipe.network, len(self.classes))
+        architecture = described(self.recipe.network)
+        network = build(architecture, len(self.classes))
         network.load_state_dict(self._validated().state_dict())
         notes = {"recipe": self.recipe.name, "seed": str(self.seed)}
-        return Model(network.eval(), self.recipe.network, self.classes, Preprocess(), notes, prior=self.prior)
+        return Model(network.eval(), architecture, self.classes, Preprocess(), notes, prior=self.prior)
 
-    def _report(self, epoch: int, samples_seen: int, total: Tensor) -> None:
-        loss, accuracy = (total / samples_seen).tolist()
+    def _report(self, epoch: int, samples_seen: int, totals: Tensor) -> tuple[float, float]:
+        """Tell the listener; the mean loss and accuracy of the faces in `totals`."""
+        loss, accuracy = (totals[:2] / totals[2]).tolist()
         self.listener.on_step(Progress(epoch, self.recipe.epochs, samples_seen, len(self.train.labels), loss, accuracy))
+        return loss, accuracy
 
 
 def with_notes(model: Model, **notes: str) -> Model:

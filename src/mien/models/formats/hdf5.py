@@ -13,12 +13,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 _SECONDS, _CPU_SECONDS = 120, 5  # a sound file takes a fifth of a second, but a machine may be busy
 _MOST_NUMBERS = 1 << 24  # the classic network with Adam's state: 2 million

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,9 +22,6 @@ from mien.errors import ModelError
 from mien.models.architectures import SIDE
 from mien.models.model import check_numbers
 from mien.models.networks import pick_device
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 WAY_OUT = "; let Keras predict, write its predictions.csv, and give that to mien compare"
 

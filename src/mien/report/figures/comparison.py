@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mien.report.figures import style
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from mien.evaluate.comparison import Comparison
 
 _SHOWN = 7  # faces a row

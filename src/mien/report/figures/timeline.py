@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MultipleLocator
+from numpy.typing import NDArray
 
 from mien.colours import class_colour
 from mien.predict.video.timeline import Course, Timeline, minutes
@@ -13,7 +14,6 @@ from mien.report.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 _MOST = 6  # faces, each with a strip of its own
 _PATIENCE = 1.0  # seconds without a look in which a face is taken to be still there
