@@ -21,7 +21,7 @@ from whole_path import is_pasted, scene
 
 from mien import Predictor
 from mien.data.sources import open_data
-from mien.predict.prediction import Face
+from mien.predict.face import Face
 
 SIZES = (64, 100, 150)
 

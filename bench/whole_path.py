@@ -22,7 +22,7 @@ from mien import Predictor
 from mien.data.dataset import Dataset
 from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
-from mien.predict.prediction import Face
+from mien.predict.face import Face
 
 SCENE = (640, 480)
 ROOM = 0.5  # of the face's side, on each side: the surroundings that FER-2013's tight crops lack

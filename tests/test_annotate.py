@@ -13,7 +13,7 @@ from mien.colours import class_colour
 from mien.emotions import EMOTIONS
 from mien.predict import annotate as module
 from mien.predict.annotate import annotate
-from mien.predict.prediction import Face
+from mien.predict.face import Face
 
 
 def face(box: Box, emotion: str = "happy", confidence: float = 0.7, uncertain: bool = False) -> Face:

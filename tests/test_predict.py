@@ -708,7 +708,7 @@ def test_a_table_for_pandas_has_a_row_a_face(stub: None, model: Path) -> None:
 
 def test_without_pandas_the_table_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UsageError, match="pip install pandas"):
+    with pytest.raises(UsageError, match=r"to_frame needs pandas: pip install '.\[pandas\]'"):
         mien.to_frame([])
 
 

@@ -434,7 +434,18 @@ def test_drawn_faces_are_named_as_such(run: Path) -> None:
 
 def test_scores_on_val_come_with_a_warning(run: Path) -> None:
     write_scores(run, str(run), split="val")
-    assert "Scored on val faces." in page_of(run)
+    assert "Scored on val faces. These chose the epoch or the recipe" in page_of(run)
+
+
+def test_faces_chose_nothing_of_a_model_from_elsewhere(tmp_path: Path) -> None:
+    for notes in ({}, {"data": "other.zip: split 70/15/15, seed 0"}):
+        folder = tmp_path / f"scores-{len(notes)}"
+        write_scores(folder, "theirs.h5", split="val", notes=notes)
+        page = page_of(folder)
+        assert "chose the epoch" not in page
+        assert "may have seen faces of data" in page or "has seen faces of data" in page
+    write_scores(tmp_path / "ours", "base", split="val", notes={"data": "data: split 70/15/15, seed 0"})
+    assert "These chose the epoch or the recipe" in page_of(tmp_path / "ours")
 
 
 def test_an_evaluation_takes_the_training_from_the_models_run(run: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ _LAZY = {
     "write_model": "mien.models.files",
     "Predictor": "mien.predict.predictor",
     "Prediction": "mien.predict.prediction",
-    "Face": "mien.predict.prediction",
+    "Face": "mien.predict.face",
     "to_frame": "mien.predict.table",
     "grad_cam": "mien.explain.gradcam",
 }

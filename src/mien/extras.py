@@ -19,6 +19,7 @@ OPTIONAL: dict[str, tuple[str, str]] = {  # what pip installs: the module it bri
     "keras": ("keras", "keras"),
     "h5py": ("h5py", "keras"),
     "cleanlab": ("cleanlab", "audit"),
+    "pandas": ("pandas", "pandas"),
     "kagglehub": ("kagglehub", "hub"),
     "fastapi": ("fastapi", "serve"),
     "fastapi-offline": ("fastapi_offline", "serve"),

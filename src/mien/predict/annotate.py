@@ -20,7 +20,7 @@ from mien.predict.sources import read_file
 
 if TYPE_CHECKING:
     from mien.pictures import Picture
-    from mien.predict.prediction import Face, Prediction
+    from mien.predict.face import Face
 
 _SHOWN = 1024  # pixels, longer side in a notebook
 _SMALLEST = 480  # pixels; a picture whose longer side has fewer is enlarged by a whole number, or no label would fit
@@ -80,10 +80,10 @@ def _line(box: Corners, whole: Corners) -> int:
     return max(2, round(_text_size(box, whole) / 8))
 
 
-def annotated_png(prediction: Prediction) -> bytes | None:
+def annotated_png(photo: str, faces: Sequence[Face]) -> bytes | None:
     """A photo's annotated copy as PNG, its longer side at most 1,024 pixels; None where it cannot be read again."""
     try:
-        drawn = annotate_photo(read_file(Path(prediction.source)), prediction)
+        drawn = annotate_photo(read_file(Path(photo)), faces)
     except DataError:
         return None
     drawn.thumbnail((_SHOWN, _SHOWN))
@@ -92,9 +92,9 @@ def annotated_png(prediction: Prediction) -> bytes | None:
     return file.getvalue()
 
 
-def annotate_photo(picture: Picture, prediction: Prediction) -> Image.Image:
+def annotate_photo(picture: Picture, faces: Sequence[Face]) -> Image.Image:
     """A photo's annotated copy, in the photo's working size."""
-    return annotate(picture.image, [_shrunk(face, picture.scale) for face in prediction.faces])
+    return annotate(picture.image, [_shrunk(face, picture.scale) for face in faces])
 
 
 def _shrunk(face: Face, scale: int) -> Face:

@@ -10,8 +10,8 @@ from mien import atomic
 from mien.errors import DataError, UsageError
 from mien.percent import percent
 from mien.pictures import is_picture
-from mien.predict.annotate import annotate_photo
-from mien.predict.prediction import Face, Prediction
+from mien.predict.face import Face
+from mien.predict.prediction import Prediction
 from mien.predict.sources import CAMERA, files_of, is_data_uri, is_video, local_path, read_file, refusal
 from mien.predict.video.recording import COPY
 
@@ -93,8 +93,10 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
 
     Raises DataError where a file of the target's kind cannot hold the picture.
     """
+    from mien.predict.annotate import annotate_photo
+
     picture = read_file(Path(prediction.source))
-    drawn = annotate_photo(picture, prediction)
+    drawn = annotate_photo(picture, prediction.faces)
     profile = picture.image.info.get("icc_profile") or b""  # None where it is damaged
     colours = profile if profile[16:20] == b"RGB " else None  # copies are RGB: another space's profile would be false
     try:

@@ -10,7 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mien import atomic
 from mien.errors import UsageError
-from mien.predict.prediction import Face, Prediction
+from mien.extras import require
+from mien.predict.face import Face
+from mien.predict.prediction import Prediction
 
 if TYPE_CHECKING:
     import pandas
@@ -71,10 +73,9 @@ def to_frame(predictions: Iterable[Prediction]) -> pandas.DataFrame:
     >>> to_frame([Prediction("a.jpg", None, (face,))])[["source", "width", "emotion", "happy"]].values.tolist()
     [['a.jpg', 40, 'happy', 0.9]]
     """
-    try:
-        import pandas
-    except ImportError:
-        raise UsageError("to_frame needs pandas: pip install pandas") from None
+    require("to_frame", "pandas")
+    import pandas
+
     rows: list[dict[str, Any]] = []
     for prediction in predictions:
         start = {"source": prediction.source, "frame": prediction.frame, "error": prediction.error}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.folders import MODEL_FILE
 from mien.records.audit import AuditRecord
 from mien.records.comparison import ComparisonRecord
 from mien.records.evaluation import EvaluationRecord
@@ -34,7 +35,6 @@ from mien.records.run import (
     CONFIG,
     GIVEN_MODELS,
     HISTORY,
-    MODEL_FILE,
     Epoch,
     RunRecord,
     read_history,
@@ -220,13 +220,14 @@ def _data_notes(run: RunRecord | None, evaluation: EvaluationRecord | None) -> l
 
 def _notices(run: RunRecord | None, evaluation: EvaluationRecord | None, folder: Path) -> Iterator[str]:
     if evaluation:
-        if evaluation.split != "test":
-            part = evaluation.split
+        foreign = (folder / CONFIG).is_file() and not _same_model(folder, evaluation)
+        trained_here = run and not foreign and Path(run.data.path).name == Path(evaluation.data).name
+        if elsewhere := "" if trained_here else trained_elsewhere(evaluation.notes, evaluation.data):
+            yield elsewhere
+        elif (part := evaluation.split) != "test":
             yield f"Scored on {part} faces. These {_CHOSE.get(part, 'were used before')}, so the scores are optimistic."
-        if (folder / CONFIG).is_file() and not _same_model(folder, evaluation):
+        if foreign:
             yield f"The scores belong to {evaluation.model}, not to the model whose training is described here."
-        if warning := trained_elsewhere(evaluation.notes, evaluation.data):
-            yield warning
     if run and not run.outcome:
         yield "Training had not ended when this page was written, or it was killed."
 

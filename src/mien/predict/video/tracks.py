@@ -14,7 +14,7 @@ from math import exp
 import numpy as np
 
 from mien.boxes import Box, Corners, overlap
-from mien.predict.prediction import Face
+from mien.predict.face import Face
 
 _ALIKE = 0.25  # least overlap of grown boxes: a face may move by its own width, or double its area, between two looks
 _PATIENCE = 1.0  # seconds, and ...
