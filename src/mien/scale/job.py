@@ -41,7 +41,7 @@ class Job:
     upright: bool = False
     every: int = 1
     columns: tuple[str, ...] = ()
-    labels: str | None = None
+    labels: str = ""
 
     def __post_init__(self) -> None:
         schema(self.classes, self.columns)
