@@ -11,6 +11,7 @@ from mien._version import __version__
 from mien.errors import ModelError
 from mien.models.files import model_digest, model_name, read_model
 from mien.models.model import Prior
+from mien.predict.detector import MIN_FACE
 from mien.predict.predictor import Crop, Predictor
 from mien.scale.rows import schema
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SCHEMA = 1
-_OPTIONS = ("prior", "crop", "min_confidence", "min_face", "upright", "every")
+_OPTIONS = ("prior", "crop", "min_confidence", "min_face", "upright", "every", "labels")
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Job:
     prior: Prior = "natural"
     crop: Crop = "detect"
     min_confidence: float = 0.0
-    min_face: int = 50
+    min_face: int = MIN_FACE
     upright: bool = False
     every: int = 1
     columns: tuple[str, ...] = ()
+    labels: str = ""
 
     def __post_init__(self) -> None:
         schema(self.classes, self.columns)
@@ -67,7 +69,8 @@ class Job:
         if model_digest(self.model) != self.digest:
             raise ModelError(f"{self.model}: another model than the one the work began with; put that one back")
         model = read_model(self.model, self.classes)
-        return Predictor(model, self.prior, self.crop, self.min_confidence, self.min_face, self.upright)
+        options = self.prior, self.crop, self.min_confidence, self.min_face, self.upright
+        return Predictor(model, *options, labels=self.labels)
 
 
 def differences(job: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
