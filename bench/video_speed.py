@@ -76,6 +76,7 @@ def make(path: Path, count: int, width: int, height: int) -> None:
     cells = rng.integers(40, 200, (9, 16, 3), np.uint8)
     ground = Image.fromarray(cells).resize((2 * width, height), Image.Resampling.BICUBIC)
     side = height // 3
+    face = Image.new("L", (side, side))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (width, height))
     for number in range(count):
         if number % RATE == 0:
