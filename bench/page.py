@@ -47,7 +47,7 @@ def write_camera(path):
 
 def write_video(path, minutes):
     """A video of 1280 x 720 at 10 frames a second."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 10, (1280, 720))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), 10, (1280, 720))
     around = [np.repeat(frame[..., None], 3, axis=2) for frame in frames((1280, 720), 100)]
     for step in range(round(600 * minutes)):
         writer.write(around[step % len(around)])
