@@ -39,6 +39,10 @@ class QueryOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field("", description="A name that `/v1/models` lists; the first of them if not given.")
+    labels: Literal["", "votes", "fer2013"] = Field(
+        "",
+        description="Label source to answer by: FER+ `votes`, or the labels of `fer2013`; by default votes, if it can.",
+    )
     prior: Literal["natural", "uniform"] = Field(
         "natural",
         description="`natural` expects expressions as often as training showed them, `uniform` each equally often.",

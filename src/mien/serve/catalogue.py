@@ -8,6 +8,7 @@ from typing import Any
 
 from mien.colours import class_colour
 from mien.errors import DataError
+from mien.models.architectures import network_name
 from mien.models.files import SHIPPED
 from mien.models.model import Model
 
@@ -29,7 +30,8 @@ def describe(models: Mapping[str, Model]) -> list[dict[str, Any]]:
         {
             "name": name,
             "classes": [{"name": each, "colour": class_colour(i)} for i, each in enumerate(model.classes)],
-            "architecture": model.architecture,
+            "architecture": network_name(model.architecture),
+            "labels": list(model.sources),
             "input": model.preprocess.size,
             "priors": ["natural", "uniform"] if model.prior else ["natural"],
             "notes": dict(model.notes),
