@@ -36,7 +36,11 @@ TASKS = (
     "export",
     "web-app",
     "http-api",
+<<<<<<< HEAD
     "browser",
+=======
+    "many-files",
+>>>>>>> main
 )
 ABOUT = ("MODEL_CARD", "RECORDS", "EXPERIMENTS", "CHANGELOG", "CONTRIBUTING")
 PAGES = {name: DOCS / f"{name}.md" for name in TASKS} | {name.lower(): ROOT / f"{name}.md" for name in ABOUT}
