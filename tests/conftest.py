@@ -15,9 +15,18 @@ from PIL import Image
 
 from mien.data.dataset import Dataset
 from mien.emotions import EMOTIONS
+from mien.models.architectures import ARCHITECTURES, Architecture
 
 if TYPE_CHECKING:
     from mien.models.model import Model
+
+# One of each kind that the files must hold; the large ones small.
+NETWORKS: dict[str, str | Architecture] = {
+    **{name: name for name in ARCHITECTURES if name not in ("pairs", "residual")},
+    "small pairs": Architecture(((8, 8), (16, 16)), dropout=0.2, dense=32, stage_dropout=0.1),
+    "small residual": Architecture(((8, 16), (16,), (24,)), dropout=0.1, block="residual"),
+    "small squeezed": Architecture(((8,), (16, 16), (32,)), dropout=0.1, dense=16, block="residual", squeeze=4),
+}
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (24, 6, 6), np.uint8)
 FACES = PATCHES.repeat(8, axis=1).repeat(8, axis=2)  # large spots: answers differ more than on noise
@@ -71,15 +80,16 @@ def random_faces(count: int, classes: tuple[str, ...], seed: int = 0) -> Dataset
 
 
 def lively(classes: tuple[str, ...] = EMOTIONS, architecture: str = "classic", temperature: float = 1.0) -> "Model":
-    """A network with nothing at its start, whose answers differ from face to face."""
+    """A network of `NETWORKS` with nothing at its start, whose answers differ from face to face."""
     import torch
 
     from mien.models.model import Model, predict_proba
     from mien.models.networks import build
 
     torch.manual_seed(0)
-    network = build(architecture, len(classes)).eval()
-    model = Model(network, architecture, classes, notes={"recipe": "none"}, temperature=temperature)
+    described = NETWORKS.get(architecture, architecture)
+    network = build(described, len(classes)).eval()
+    model = Model(network, described, classes, notes={"recipe": "none"}, temperature=temperature)
     state = network.state_dict()
     for name, values in state.items():
         if name.endswith(("running_var", ".1.weight")):

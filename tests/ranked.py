@@ -93,8 +93,8 @@ def train(case: Case) -> Noted:
         torch.Tensor.float = torch.Tensor.double
         trainer.fuse = lambda network: None
     data, val = faces(case.faces, votes=case.votes), faces(30, votes=False)
-    teachers = [_model(case.recipe.network, seed) for seed in range(case.teachers)]
-    init = _model(case.recipe.network, 9) if case.init else None
+    teachers = [_model(str(case.recipe.network), seed) for seed in range(case.teachers)]
+    init = _model(str(case.recipe.network), 9) if case.init else None
     listener = Listener(on_epoch=noted.states.append)
     result = trainer.train(case.recipe, data, val, 0, "cpu", listener, case.start, teachers, init)
     noted.weights = dict(torch_network(result.model).state_dict())

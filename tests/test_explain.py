@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FACES, lively
+from conftest import FACES, NETWORKS, lively
 
 from mien.explain import sanity
 from mien.explain.gradcam import grad_cam
@@ -13,7 +13,6 @@ from mien.explain.heat import choose_method, groups, heat_maps
 from mien.explain.occlusion import occlusion
 from mien.explain.photo import PhotoMaps, heat_overlay, photo_picture
 from mien.explain.sanity import cascade, likeness, sanity_csv
-from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_model
 from mien.models.model import Model, predict_proba
 from mien.models.networks import build
@@ -46,10 +45,10 @@ def test_the_map_lies_where_the_evidence_is(method: Method) -> None:
     assert heat[30:, :20].max() < 0.05
 
 
-@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_maps_are_sound_for_every_network(name: str) -> None:
     torch.manual_seed(0)
-    network = build(name, 3)
+    network = build(NETWORKS[name], 3)
     torch.nn.init.normal_(network.head.weight)
     faces = np.random.default_rng(0).integers(0, 256, (5, 48, 48)).astype(np.uint8)
     maps = grad_cam(Model(network, name, ("a", "b", "c")), faces, np.array([0, 1, 2, 0, 1]))

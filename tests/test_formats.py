@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FACES, lively
+from conftest import FACES, NETWORKS, lively
 
 from mien.cli.app import main
 from mien.data.sources import open_data
 from mien.errors import ModelError, UsageError
 from mien.evaluate.evaluation import evaluate
 from mien.models import onnx_runtime
-from mien.models.architectures import ARCHITECTURES
 from mien.models.files import read_model, write_int8, write_model
 from mien.models.model import Model, Prior, predict_proba
 from mien.models.networks import folded, torch_network
@@ -26,7 +25,7 @@ from mien.models.onnx_runtime import onnxruntime
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 
-EVERYWHERE = [(name, suffix) for name in ARCHITECTURES for suffix in (".safetensors", ".onnx")]
+EVERYWHERE = [(name, suffix) for name in NETWORKS for suffix in (".safetensors", ".onnx")]
 PRIORS: tuple[Prior, ...] = ("natural", "uniform")
 ALL = [*EVERYWHERE, ("classic", ".h5"), ("classic", ".keras")]
 
@@ -54,7 +53,7 @@ def test_every_format_gives_the_same_answers(architecture: str, suffix: str, tmp
     expected = predict_proba(model, FACES)
     back = read_model(written(model, tmp_path / f"m{suffix}"))
     np.testing.assert_allclose(predict_proba(back, FACES), expected, atol=1e-4)
-    assert expected.std(0).min() > 0.03
+    assert expected.std(0).min() > 0.02
     assert back.header() == model.header()
     assert predict_proba(back, FACES[:0]).shape == (0, 7)
     assert list(tmp_path.iterdir()) == [tmp_path / f"m{suffix}"]
@@ -127,7 +126,7 @@ def test_useless_weights_are_told() -> None:
 # --- .onnx
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", NETWORKS)
 def test_an_onnx_file_is_sound_and_whole(architecture: str, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx (mien[train]) is not installed")
     model = lively(("x", "wütend", "z"), architecture, temperature=0.8)
@@ -136,7 +135,7 @@ def test_an_onnx_file_is_sound_and_whole(architecture: str, tmp_path: Path) -> N
     onnx.checker.check_model(proto, full_check=True)
     assert proto.SerializeToString(deterministic=True) == path.read_bytes()
     assert not any(tensor.HasField("data_location") for tensor in proto.graph.initializer)
-    assert sum(np.prod(tensor.dims) for tensor in proto.graph.initializer) * 4 > path.stat().st_size * 0.98
+    assert path.stat().st_size - 4 * sum(np.prod(tensor.dims) for tensor in proto.graph.initializer) < 16_000
 
 
 def test_anyone_can_use_an_onnx_file(tmp_path: Path) -> None:

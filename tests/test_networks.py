@@ -5,22 +5,21 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import lively
+from conftest import NETWORKS, lively
 from torch.nn.functional import cross_entropy
 
 from mien.errors import UsageError
 from mien.explain.gradcam import grad_cam
-from mien.models.architectures import ARCHITECTURES
 from mien.models.networks import Network, build, torch_network
 
 FACES = torch.rand(6, 1, 48, 48, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
 
 
-@pytest.fixture(params=list(ARCHITECTURES))
+@pytest.fixture(params=list(NETWORKS))
 def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(0)
-    return build(request.param, 7)
+    return build(NETWORKS[request.param], 7)
 
 
 def test_an_untrained_network_knows_nothing(network: Network) -> None:

@@ -18,14 +18,14 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from browsing import CHROMIUM, Visits, chromium
+from playwright.sync_api import Browser, Page, expect
 from serving import Running, serving
 
 from mien.cli.app import main
 from mien.data.drawn import draw_face
 from mien.serve.app import PAGE
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine: apt-get install chromium")
 expect.set_options(timeout=30_000)
 
@@ -80,12 +80,8 @@ def server() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser(y4m: Path) -> Iterator[Browser]:
-    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={y4m}"]
-    flags = ["--no-sandbox", "--disable-gpu", *fake]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={y4m}") as browser:
         yield browser
-        browser.close()
 
 
 Opener = Callable[..., Page]
@@ -94,37 +90,13 @@ Opener = Callable[..., Page]
 @pytest.fixture
 def visit(browser: Browser, server: Running) -> Iterator[Opener]:
     """Opens the page; at the end nothing was asked of any other place, and nothing went wrong unseen."""
-    contexts: list[BrowserContext] = []
-    outside: list[str] = []
-    wrong: list[str] = []
+    visits = Visits(browser)
 
-    def open_page(url: str = server.url, width: int = 1280, height: int = 900, camera: bool = True, **options) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        if camera:
-            context.grant_permissions(["camera"], origin=url.split("#")[0].rstrip("/"))
-
-        def pass_on(route) -> None:
-            if route.request.url.startswith("http://127.0.0.1:"):
-                route.continue_()
-            else:
-                outside.append(route.request.url)
-                route.abort()
-
-        context.route(lambda address: address.startswith(("http", "ws")), pass_on)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(str(message)) if "Content Security" in str(message) else None)
-        page.goto(url)
-        page.locator("body[data-ready]").wait_for()
-        return page
+    def open_page(url: str = server.url, **options) -> Page:
+        return visits.open(url, **options)
 
     yield open_page
-    for context in contexts:
-        for page in context.pages:
-            assert page.locator("#outside-count").inner_text() == "0"
-        context.close()
-    assert (outside, wrong) == ([], [])
+    visits.close()
 
 
 def show_example(page: Page) -> None:

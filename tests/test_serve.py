@@ -441,7 +441,7 @@ def test_openapi_describes_every_route(server):
     assert described["paths"].keys() == routes
     predict = described["paths"]["/v1/predict"]["post"]
     assert {each["name"] for each in predict["parameters"]} == {
-        "model", "prior", "crop", "min_confidence", "min_face", "upright", "max_faces", "tta",
+        "model", "labels", "prior", "crop", "min_confidence", "min_face", "upright", "max_faces", "tta",
     }  # fmt: skip
     assert predict["parameters"][0]["schema"]["enum"] == [m["name"] for m in server.ask("/v1/models").json()["models"]]
     assert predict["requestBody"]["content"].keys() >= {"image/jpeg", "application/json", "multipart/form-data"}

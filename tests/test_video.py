@@ -512,7 +512,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_video import EMOTIONS, Stub
-from mien.cli import app as cli
+from mien.cli import app as cli, demo
 from mien.cli.predict import _predict_video
 from mien.predict.table import write_table
 from mien.predict.video.watch import video_outputs
@@ -529,7 +529,8 @@ def go():
     with write_table(Path("t.csv"), EMOTIONS) as table:
         _predict_video(sys.argv[2], predictor, outputs, table, every=1, smooth=0.5, json=True)
 
-cli.COMMANDS["go"] = go
+cli.COMMANDS["go"] = "demo"
+demo.go = go
 sys.exit(cli.main(["go"]))
 """
 

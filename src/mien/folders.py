@@ -1,4 +1,4 @@
-"""Folders that commands write: a lock, free names."""
+"""Folders that commands write: a lock, free names, where a run keeps its model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mien.errors import TrainingError
 
+MODEL_FILE = "model.safetensors"  # of a run folder
 _LOCK = ".lock"
 
 

@@ -12,21 +12,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
 from io import TextIOWrapper
 
 import tyro
 
 from mien._version import __version__
-from mien.cli.batch import batch
 from mien.cli.console import say
-from mien.cli.data import audit, explore, prepare
-from mien.cli.demo import demo
-from mien.cli.evaluate import compare, evaluate, explain
-from mien.cli.models import calibrate, export
-from mien.cli.predict import predict
-from mien.cli.report import card, report
-from mien.cli.serve import serve
-from mien.cli.train import recipes, train
 from mien.errors import MienError
 
 _INTERRUPTED = 130
@@ -41,26 +33,25 @@ To begin with:
 Images stay on this machine. `mien COMMAND --help` shows the options of a command.
 """
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "predict": predict,
-    "batch": batch,
-    "explain": explain,
-    "serve": serve,
-    "prepare": prepare,
-    "explore": explore,
-    "audit": audit,
-    "recipes": recipes,
-    "train": train,
-    "evaluate": evaluate,
-    "compare": compare,
-    "calibrate": calibrate,
-    "report": report,
-    "card": card,
-    "export": export,
-    "demo": demo,
+COMMANDS = {  # the module of each in this room: only that of the chosen one is imported
+    "predict": "predict",
+    "batch": "batch",
+    "explain": "evaluate",
+    "serve": "serve",
+    "page": "serve",
+    "prepare": "data",
+    "explore": "data",
+    "audit": "data",
+    "recipes": "train",
+    "train": "train",
+    "evaluate": "evaluate",
+    "compare": "evaluate",
+    "calibrate": "models",
+    "report": "report",
+    "card": "report",
+    "export": "models",
+    "demo": "demo",
 }
-for _command in COMMANDS.values():  # tyro would keep the line breaks within an argument's description
-    _command.__doc__ = re.sub(r"\n {12}", " ", _command.__doc__ or "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,13 +71,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     try:
         with _caches():
-            tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="mien",
-                args=words or ["--help"],
-                description=_GREETING,
-                config=(tyro.conf.OmitArgPrefixes,),
-            )
+            _call(words or ["--help"])
     except MienError as error:
         text = str(error)
         say(text if text.startswith("mien ") else f"mien: {text}")
@@ -100,6 +85,24 @@ def _run(arguments: Sequence[str] | None) -> int:
         say(f"mien: {error.filename or 'a file'}: cannot be used ({error.strerror or error}); give another place")
         return 2
     return 0
+
+
+def _call(words: Sequence[str]) -> None:
+    """Call the command that the words name, with what they say."""
+    config = (tyro.conf.OmitArgPrefixes,)
+    if words[0] in COMMANDS:
+        tyro.cli(_command(words[0]), prog=f"mien {words[0]}", args=words[1:], config=config)
+    else:
+        commands = {name: _command(name) for name in COMMANDS}
+        tyro.extras.subcommand_cli_from_dict(commands, prog="mien", args=words, description=_GREETING, config=config)
+
+
+def _command(name: str) -> Callable[..., None]:
+    command = getattr(import_module(f"mien.cli.{COMMANDS[name]}"), name)
+    command.__doc__ = re.sub(
+        r"\n {12}", " ", command.__doc__ or ""
+    )  # tyro would keep the line breaks within a description
+    return command
 
 
 @contextmanager

@@ -80,8 +80,8 @@ def progress(what: str, total: int | None, unit: str = " images", items: Iterabl
 
 
 def progress_bar(what: str, total: int, unit: str = " images") -> Callable[[Iterable[Any]], Iterable[Any]]:
-    """What wraps items to show progress over them."""
-    return lambda items: progress(what, total, unit, items)
+    """What wraps items to show progress over them, where a terminal shows it."""
+    return (lambda items: progress(what, total, unit, items)) if sys.stderr.isatty() else lambda items: items
 
 
 def training_progress(recipe: Recipe, faces: int) -> Listener:
@@ -93,6 +93,10 @@ def training_progress(recipe: Recipe, faces: int) -> Listener:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print above the progress bar, if there is one."""
+    if not sys.stderr.isatty():
+        for line in lines:
+            print(line)
+        return
     from tqdm import tqdm
 
     for line in lines:

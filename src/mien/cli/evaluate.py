@@ -70,6 +70,7 @@ def evaluate(
     read = read_with_remark(model, data.order)
     parts = data.read()
     faces, split = data.choose(parts)
+    read = data.fitting(read, faces)
     folder = out or _evaluation_folder(model, data.path, split, data.labels, prior)
     atomic.check(folder / EvaluationRecord.FILE)
     trained_on = None if split in ("train", "all") else parts.train
@@ -151,6 +152,7 @@ def compare(
         for table in tables.values():
             check_same_faces(labels_of(faces, f"{data.path} ({split})"), table)
         for path, read in networks.items():
+            read = data.fitting(read, faces)
             tables[path] = answers_of(_score(path, read, data.path, faces, device=device), str(path), read.notes)
     comparison = compared([tables[path] for path in models])
     record = comparison_record(comparison, faces=scope, command=command)
@@ -194,6 +196,7 @@ def explain(
 
     read = read_with_remark(model, data.order)
     faces, split = data.choose(data.read())
+    read = data.fitting(read, faces)
     folder = out or _evaluation_folder(model, data.path, split, data.labels)
     evaluation = _score(model, read, data.path, faces)
     head = title(str(model), str(data.path), split, evaluation.scores.n)

@@ -33,7 +33,7 @@ def calibrate(
     check_writable(save_as)
     read = read_with_remark(model, data.order)
     faces, _ = data.choose(data.read())
-    calibration = fit(read, faces)
+    calibration = fit(data.fitting(read, faces), faces)
     write_model(calibration.model, save_as)
     print(calibration_text(calibration))
     print(save_as)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import tyro
 
@@ -26,10 +26,25 @@ def several(metavar: str) -> object:
     return tyro.conf.arg(metavar=f"{metavar} ...", help_behavior_hint="")
 
 
+# tuple[str, ...] and Path | None in forms for which tyro does not import typeguard, a third of what parsing takes.
+OptionalPath = Optional[Path]  # noqa: UP045
+Words = Annotated[
+    tuple,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="",
+        instance_from_str=tuple,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=list,
+    ),
+]
+
+
 _OFF = tyro.conf.arg(help_behavior_hint="(default: off)")
 Switch = Annotated[tyro.conf.FlagCreatePairsOff[bool], _OFF]
 Repeated = tyro.conf.UseAppendAction
-Labels = Literal["given", "votes"]
+Labels = Literal["given", "votes", "fer2013"]
+HeadChoice = Literal["votes", "fer2013"]
 Prior = Literal["natural", "uniform"]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help='"auto" (a GPU where there is one), "cpu" or "cuda".')]
 Json = Annotated[
@@ -57,7 +72,8 @@ class DataOptions:
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        labels: "given" by the data, or by the "votes" of several annotators.
+        labels: "given" by the data ("fer2013" means the same, of FER-2013), or by the "votes" of several annotators. A
+            model of two heads answers by the one that has learned these.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class.
     """
 
@@ -83,7 +99,7 @@ class DataOptions:
         """The file with the votes, if they are the labels: the one given, or the manifest of the data."""
         from mien.data.manifest import MANIFEST
 
-        if self.labels == "given":
+        if self.labels != "votes":
             if self.votes:
                 raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
             return None
@@ -133,6 +149,14 @@ class PartOptions(DataOptions):
         """What the model's classes are called, in its order; "" where its file says."""
         return ",".join(name for name in self.classes.split(",") if "=" not in name)
 
+    def fitting(self, model: Model, faces: Dataset) -> Model:
+        """The model answering by the head that has learned the labels of these faces, if it has one of them."""
+        from mien.data.layout import is_fer2013
+
+        given = "fer2013" if is_fer2013(faces.paths) else "votes"  # as for any faces that people have named
+        wanted = given if self.labels == "given" else self.labels
+        return model.answering(wanted) if model.others and wanted in model.sources else model
+
     def choose(self, parts: Split) -> tuple[Dataset, str]:
         """The faces of the part, and its name."""
         if self.split == "test" and not len(parts.test):
@@ -151,17 +175,26 @@ class ModelOptions:
 
     Args:
         classes: what the model's classes are called, in its order, where the file does not say: angry,happy,...
+        labels: answer by FER+ "votes", what ten people see, or by "fer2013", the labels of that data set.
     """
 
-    model: Annotated[Path, MODEL]
+    model: Annotated[Path | None, MODEL, tyro.conf.arg(help_behavior_hint="(default: base)")]
     classes: Annotated[str, option("NAMES", "the file's")] = ""
+    labels: Annotated[HeadChoice | None, option("{votes,fer2013}", "votes, where the model has learned them")] = None
 
-    def read(self) -> Model:
-        """The model, with a remark on how its classes came to their names where the file had none."""
-        return read_with_remark(self.model, self.classes)
+    def path(self, crop: str) -> Path:
+        """The model's path or name; where none was given, that of the one which suits `crop`."""
+        from mien.models.files import DEFAULT_MODELS
+
+        return self.model or Path(DEFAULT_MODELS[crop])
+
+    def read(self, crop: str) -> Model:
+        """The model, answering as it is told to; see `read_with_remark`."""
+        read = read_with_remark(self.path(crop), self.classes)
+        return read.answering(self.labels) if self.labels else read
 
 
-BASE = ModelOptions(Path("base"))  # the default where a model may be left out
+ANY_MODEL = ModelOptions(None)  # the default where a model may be left out
 
 
 def read_with_remark(path: Path, classes: str = "") -> Model:

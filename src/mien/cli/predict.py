@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from mien import atomic
-from mien.cli.console import frame_listener, print_lines, progress, raise_failures, say
-from mien.cli.options import BASE, Json, ModelOptions, Prior, Switch, option, several
+from mien.cli.console import frame_listener, print_lines, progress, progress_bar, raise_failures, say
+from mien.cli.options import ANY_MODEL, Json, ModelOptions, OptionalPath, Prior, Switch, Words, option, several
 from mien.errors import DataError, MienError, UsageError
 from mien.extras import require
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: tyro.conf.Positional[Annotated[tuple[str, ...], several("PATH")]],
-    model: ModelOptions = BASE,
+    paths: tyro.conf.Positional[Annotated[Words, several("PATH")]],
+    model: ModelOptions = ANY_MODEL,
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
     min_face: int = 96,
     upright: Switch = False,
-    annotate: Annotated[Path | None, option("PATH", "none")] = None,
-    csv: Annotated[Path | None, option("FILE", "none")] = None,
-    chart: Annotated[Path | None, option("FILE", "none")] = None,
+    annotate: Annotated[OptionalPath, option("PATH", "none")] = None,
+    csv: Annotated[OptionalPath, option("FILE", "none")] = None,
+    chart: Annotated[OptionalPath, option("FILE", "none")] = None,
     every: int = 1,
     smooth: float = 0.5,
     json: Json = False,
@@ -67,7 +67,7 @@ def predict(
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
     copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
-    predictor = Predictor(model.read(), prior, crop, min_confidence, min_face, upright)
+    predictor = Predictor(model.read(crop), prior, crop, min_confidence, min_face, upright)
     with write_table(csv, predictor.classes) if csv else nullcontext() as table:
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):
@@ -129,7 +129,7 @@ def _predict_photos(
 
     failed: list[str] = []
     width = name_width(photos)
-    for prediction in progress("predicting", len(photos), items=predictor.stream(photos)):
+    for prediction in progress_bar("predicting", len(photos))(predictor.stream(photos)):
         print_lines([dumps(prediction.to_dict())] if json else face_lines(prediction, width))
         if table:
             table.add(prediction)

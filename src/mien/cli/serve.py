@@ -1,11 +1,14 @@
-"""The command that serves the page and the HTTP API: serve."""
+"""The commands for the page: serve, with the HTTP API, and page, for a host of files alone."""
 
 from __future__ import annotations
 
 import os
 import threading
 import webbrowser
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from mien.cli.console import say
 from mien.cli.options import Repeated, Switch, option
@@ -13,6 +16,7 @@ from mien.errors import UsageError
 from mien.extras import require
 
 if TYPE_CHECKING:
+    from mien.models.model import Model
     from mien.serve.engine import Engine
 
 
@@ -68,16 +72,39 @@ def serve(
     run(app, listener, settings, ready)
 
 
+def page(
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT", help_behavior_hint="")]],
+    model: Annotated[Repeated[tuple[str, ...]], option("MODEL", "all that come with Mien")] = (),
+) -> None:
+    """Write the page as files for any static host; its models run in the browser.
+
+    Args:
+        out: folder to write; an earlier page there is replaced.
+        model: a model file, run folder or name to answer by; may be given several times, the first one (tiny, of
+            those that come with Mien) is the default, the others are loaded when they are chosen.
+    """
+    from mien.serve.folder import write_folder
+
+    sizes = write_folder(_models(model, default="tiny"), out)
+    whole, first, gzipped = (f"{size / 1e6:.1f} MB" for size in sizes)
+    print(f"{out / 'index.html'}: {whole} in all; a first visit loads {first}, {gzipped} gzipped")
+
+
+def _models(names: tuple[str, ...], default: str) -> dict[str, Model]:
+    """The models to answer by, or all that come with Mien, the default first."""
+    from mien.models.files import SHIPPED, model_name, read_model
+    from mien.serve.catalogue import loaded
+
+    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != default, name))
+    return loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
+
+
 def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     """The models to answer by, each loaded once, the detector too."""
-    from pathlib import Path
-
     from mien.explain.occlusion import occlusion
-    from mien.models.files import SHIPPED, model_name, read_model
-    from mien.serve.engine import Engine, loaded, warm_up
+    from mien.models.files import DEFAULT_MODELS
+    from mien.serve.engine import Engine, warm_up
 
-    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != "base", name))
-    models = loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
-    engine = Engine(models, occlusion, max_pixels)
+    engine = Engine(_models(names, default=DEFAULT_MODELS["detect"]), occlusion, max_pixels)
     warm_up(engine)
     return engine

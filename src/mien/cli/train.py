@@ -73,6 +73,7 @@ def train(
     command = command_line(train, locals())
     require("mien train", "torch", "safetensors")
     from mien.folders import free_folder
+    from mien.models.architectures import network_name
     from mien.models.files import read_model
     from mien.train.distributed import joined
     from mien.train.recipes import find_recipe, with_changes
@@ -92,7 +93,8 @@ def train(
         seed = seed or 0
         check_seed(seed)
         if save_as:
-            _check_target(save_as, chosen.network or (read_model(init).architecture if init else ""))
+            network = network_name(read_model(init).architecture) if init else ""
+            _check_target(save_as, str(chosen.network) or network)
         folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
         given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names
         _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)

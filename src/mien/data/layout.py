@@ -114,6 +114,11 @@ def _named_parts(folders: Sequence[str]) -> str:
     return f"the source's own {', '.join(rest)}{' and ' if rest else ''}{last} folder{'s' if rest else ''}"
 
 
+def is_fer2013(paths: Sequence[str]) -> bool:
+    """Whether faces at `<class>/<file>` carry FER-2013's own file names."""
+    return bool(paths) and all(path.rpartition("/")[2].partition("_")[0] in OFFICIAL_PARTS for path in paths)
+
+
 def _are_official(prefixes: Sequence[str], folders: Sequence[str]) -> bool:
     """Whether FER-2013's prefixes tell the parts: every file has one, and none lies in a folder that gainsays it.
 

@@ -40,7 +40,7 @@ def _maps(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]) -
     try:
         faces = torch.from_numpy(model.preprocess.scale(images))
         with torch.enable_grad():
-            logits = network(faces.requires_grad_())
+            logits = network.of_head(network(faces.requires_grad_()))
             chosen = logits.gather(1, torch.from_numpy(targets)[:, None]).sum()
             (gradient,) = torch.autograd.grad(chosen, outputs[0])
     finally:

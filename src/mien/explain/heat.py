@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.explain.occlusion import occlusion
+from mien.models.architectures import Mean
 from mien.models.model import Model
 from mien.records.figures import Method
 
@@ -26,7 +27,7 @@ class Group(NamedTuple):
 def has_gradients(model: Model) -> bool:
     """Whether torch runs the model, so that it gives gradients."""
     torch = sys.modules.get("torch")  # what never was loaded runs no network, and need not be there
-    return torch is not None and isinstance(model.network, torch.nn.Module)
+    return torch is not None and isinstance(model.network, torch.nn.Module) and not isinstance(model.architecture, Mean)
 
 
 def choose_method(model: Model, wanted: MethodChoice) -> Method:

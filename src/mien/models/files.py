@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mien import atomic
 from mien.errors import ModelError, UsageError
+from mien.folders import MODEL_FILE
 from mien.models.model import Model, check_class_names
-from mien.records.run import MODEL_FILE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,7 @@ class Format(NamedTuple):
 
 
 SHIPPED = Path(__file__).with_name("shipped")  # what comes with Mien, as <name>.onnx
+DEFAULT_MODELS = {"detect": "base", "none": "base"}  # where the user names none, by how faces are found
 
 _RESAVE = "save it again with model.save(...)"
 _FORMATS = {

@@ -6,7 +6,9 @@ in FER-2013 on average: a network knows faces with that margin.
 
 from __future__ import annotations
 
+from functools import reduce
 from math import ceil, floor
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,13 @@ ALIGNING = [0, 1, 3, 4]
 _IN_BOX = np.array([[0.28, 0.38], [0.72, 0.38], [0.5, 0.59], [0.325, 0.745], [0.675, 0.745]])
 
 _LONGEST_SIDE = 384  # pixels of a cut-out face, whatever the photo's
+_STEPS = 16  # of a pixel, to which landmarks are rounded: their last bits differ between machines
+
+# In a face, as shares of its side: what aligns it, as complex numbers; their middle; and how they lie around that.
+_THERE = [complex(*point) for point in POSITIONS[ALIGNING].tolist()]
+_MIDDLE = reduce(add, _THERE) / 4
+_AROUND = [point - _MIDDLE for point in _THERE]
+_SPREAD = reduce(add, (point.real * point.real + point.imag * point.imag for point in _AROUND))
 
 
 def cut_out(image: Image.Image, landmarks: NDArray[np.float64], size: int) -> Image.Image:
@@ -30,7 +39,7 @@ def cut_out(image: Image.Image, landmarks: NDArray[np.float64], size: int) -> Im
 
     size: of the network's faces; the square has a multiple of it, about as many pixels as the picture gives it.
     """
-    turn, origin = alignment(landmarks)
+    turn, origin = alignment(np.round(landmarks * _STEPS) / _STEPS)
     shrink = max(1, int(abs(turn) / _LONGEST_SIDE))
     return turned_square(image, origin, turn, size * ceil(abs(turn) / shrink / size), shrink)
 
@@ -57,12 +66,11 @@ def alignment(landmarks: NDArray[np.float64]) -> tuple[complex, complex]:
     Points are complex numbers, those in a face shares of its side: turning and scaling are then one product, which
     fits eyes and mouth best in the sense of least squares.
     """
-    there = POSITIONS[ALIGNING] @ [1, 1j]
-    here = landmarks[ALIGNING] @ [1, 1j]
-    middle_there, middle_here = there.mean(), here.mean()
-    around = there - middle_there
-    turn = np.vdot(around, here - middle_here) / np.vdot(around, around).real
-    return complex(turn), complex(middle_here - turn * middle_there)
+    points = [complex(x, y) for x, y in landmarks[ALIGNING].tolist()]
+    middle = reduce(add, points) / 4
+    turn = reduce(add, (there.conjugate() * (point - middle) for there, point in zip(_AROUND, points, strict=True)))
+    turn /= _SPREAD
+    return turn, middle - turn * _MIDDLE
 
 
 def _region(image: Image.Image, corners: NDArray[np.complex128], shrink: int) -> tuple[Image.Image, complex]:

@@ -10,7 +10,6 @@ from mien import atomic
 from mien.errors import DataError, UsageError
 from mien.percent import percent
 from mien.pictures import is_picture
-from mien.predict.annotate import annotate_photo
 from mien.predict.face import Face
 from mien.predict.prediction import Prediction
 from mien.predict.sources import CAMERA, files_of, is_data_uri, is_video, local_path, read_file, refusal
@@ -94,6 +93,8 @@ def write_annotated(prediction: Prediction, target: Path) -> None:
 
     Raises DataError where a file of the target's kind cannot hold the picture.
     """
+    from mien.predict.annotate import annotate_photo
+
     picture = read_file(Path(prediction.source))
     drawn = annotate_photo(picture, prediction.faces)
     profile = picture.image.info.get("icc_profile") or b""  # None where it is damaged

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.boxes import Box, Corners
 from mien.errors import DataError, UsageError
-from mien.models.files import read_model
+from mien.models.files import DEFAULT_MODELS, read_model
 from mien.models.model import Model, Prior, predict_proba
 from mien.pictures import Picture
 from mien.predict.detector import MIN_FACE, find_faces
@@ -61,6 +61,8 @@ class Predictor:
     """Finds the faces in pictures and names the expression on each.
 
     model: "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a model.
+        None for the one that suits `crop` (`mien.models.files.DEFAULT_MODELS`).
+    labels: the label source to answer by, "votes" or "fer2013", where the model has learned both; None for votes.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face whose confidence or quality is below it is marked uncertain, and keeps its expression.
@@ -83,20 +85,21 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Path | Model = "base",
+        model: str | Path | Model | None = None,
         prior: Prior = "natural",
         crop: Crop = "detect",
         min_confidence: float = 0.0,
         min_face: int = MIN_FACE,
         upright: bool = False,
         *,
+        labels: str | None = None,
         tta: bool = False,
         return_crops: bool = False,
         device: str = "cpu",
     ) -> None:
         self._given = (
             model, prior, crop, min_confidence, min_face, upright,
-            {"tta": tta, "return_crops": return_crops, "device": device},
+            {"labels": labels, "tta": tta, "return_crops": return_crops, "device": device},
         )  # fmt: skip
         if prior not in get_args(Prior):
             raise UsageError(f"prior '{prior}': use {' or '.join(get_args(Prior))}")
@@ -106,7 +109,8 @@ class Predictor:
             raise UsageError(f"min_confidence {min_confidence:g}: a probability lies between 0 and 1")
         if min_face < 1:
             raise UsageError(f"min_face {min_face}: a face has at least one pixel")
-        self._model = model if isinstance(model, Model) else read_model(model)
+        found = model if isinstance(model, Model) else read_model(model or DEFAULT_MODELS[crop])
+        self._model = found.answering(labels) if labels else found
         self._prior: Prior = prior
         self._crop, self._tta, self._return_crops, self._device = crop, tta, return_crops, device
         self.min_confidence, self._min_face, self._upright = min_confidence, min_face, upright

@@ -14,7 +14,6 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 from PIL import Image
@@ -83,6 +82,8 @@ def local_path(source: str) -> str:
     """
     if not source.lower().startswith("file://"):
         return source
+    from urllib.request import url2pathname  # brings a client for HTTP along
+
     address = urlsplit(source)
     if address.netloc not in ("", "localhost"):
         raise UsageError(f"{source}: lies on another machine; copy it to this one, and give its path")

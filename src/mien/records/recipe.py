@@ -34,7 +34,8 @@ class Recipe:
 
     balance: class weights n / (K n_k) ("weights"), their square roots scaled to mean 1 over the faces ("sqrt"),
     or none. optimizer: "adam", or "sgd" (Nesterov, momentum 0.9).
-    network: its name, or "" for that of the model whose weights training begins with.
+    network: its name, or what it is made of as plain values (`mien.models.architectures.to_plain`); "" for that of the
+    model whose weights training begins with.
     l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
     schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
     "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
@@ -49,7 +50,7 @@ class Recipe:
     """
 
     name: str
-    network: str = "classic"
+    network: str | dict[str, Any] = "classic"
     epochs: int = 30
     batch_size: int = 64
     balance: Balance = "weights"

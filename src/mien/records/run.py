@@ -14,7 +14,6 @@ from mien.records.record import Record
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
-MODEL_FILE = "model.safetensors"
 GIVEN_MODELS = ("teachers", "initial weights")  # in a model's notes
 _OLD_NOTES = {"taught by": "teachers", "began with": "initial weights"}  # as version 0.1 called them
 

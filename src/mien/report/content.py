@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import DataError
+from mien.folders import MODEL_FILE
 from mien.records.audit import AuditRecord
 from mien.records.comparison import ComparisonRecord
 from mien.records.evaluation import EvaluationRecord
@@ -34,7 +35,6 @@ from mien.records.run import (
     CONFIG,
     GIVEN_MODELS,
     HISTORY,
-    MODEL_FILE,
     Epoch,
     RunRecord,
     read_history,

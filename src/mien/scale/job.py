@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SCHEMA = 1
-_OPTIONS = ("prior", "crop", "min_confidence", "min_face", "upright", "every")
+_OPTIONS = ("prior", "crop", "min_confidence", "min_face", "upright", "every", "labels")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Job:
     upright: bool = False
     every: int = 1
     columns: tuple[str, ...] = ()
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         schema(self.classes, self.columns)
@@ -67,7 +68,8 @@ class Job:
         if model_digest(self.model) != self.digest:
             raise ModelError(f"{self.model}: another model than the one the work began with; put that one back")
         model = read_model(self.model, self.classes)
-        return Predictor(model, self.prior, self.crop, self.min_confidence, self.min_face, self.upright)
+        options = self.prior, self.crop, self.min_confidence, self.min_face, self.upright
+        return Predictor(model, *options, labels=self.labels)
 
 
 def differences(job: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

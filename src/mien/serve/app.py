@@ -21,6 +21,7 @@ from mien._version import __version__
 from mien.predict.detector import MIN_FACE
 from mien.serve import schema
 from mien.serve.bodies import JSON, MULTIPART, Bodies, media_type, uploads
+from mien.serve.catalogue import describe
 from mien.serve.engine import Engine, Options
 from mien.serve.guard import Guard, unread
 from mien.serve.metrics import CONTENT_TYPE, Metrics
@@ -38,6 +39,10 @@ class QueryOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field("", description="A name that `/v1/models` lists; the first of them if not given.")
+    labels: Literal["", "votes", "fer2013"] = Field(
+        "",
+        description="Label source to answer by: FER+ `votes`, or the labels of `fer2013`; by default votes, if it can.",
+    )
     prior: Literal["natural", "uniform"] = Field(
         "natural",
         description="`natural` expects expressions as often as training showed them, `uniform` each equally often.",
@@ -191,7 +196,7 @@ def _add_status(app: FastAPI, service: _Service) -> None:
 
     @app.get("/v1/models", tags=["server"], summary="The models that this server has", responses=schema.MODELS)
     async def models() -> JSONResponse:
-        return JSONResponse({"models": schema.describe(service.engine.models), "default": service.engine.default})
+        return JSONResponse({"models": describe(service.engine.models), "default": service.engine.default})
 
     @app.get("/healthz", tags=["server"], summary="Whether the server lives", responses=schema.STATE)
     async def healthz() -> JSONResponse:

@@ -7,12 +7,12 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from mien.errors import DataError, ModelError
+from mien.errors import ModelError
 from mien.models.model import Model, Prior
 from mien.pictures import pixels, read_picture
 from mien.predict.detector import MIN_FACE
@@ -38,6 +38,7 @@ class Options(NamedTuple):
     """How a picture is to be looked at; see `Predictor`. max_faces: the largest ones; 0 for all."""
 
     model: str
+    labels: Literal["", "votes", "fer2013"] = ""
     prior: Prior = "natural"
     crop: Crop = "detect"
     min_confidence: float = 0.0
@@ -64,9 +65,8 @@ class Engine:
         """The faces of an encoded picture; raises Problem for one with too many pixels."""
         if (count := pixels(data)) > self.max_pixels:
             raise Problem(413, f"{count / 1e6:.0f} megapixels; send at most {self.max_pixels / 1e6:.0f}")
-        model = self.models[options.model]
         try:
-            predictor = _predictor(_Same(model), options._replace(model="", max_faces=0))
+            predictor = _predictor(_Same(self._model(options)), options._replace(model="", labels="", max_faces=0))
         except ModelError as error:
             raise Problem(400, str(error)) from None
         [prediction] = predictor(data)
@@ -81,7 +81,7 @@ class Engine:
         answer = prediction.to_dict()
         if not prediction.faces:
             return answer
-        model = self.models[options.model]
+        model = self._model(options)
         squares = _squares(data, prediction.faces, model)
         targets = np.array([model.classes.index(face.emotion) for face in prediction.faces], np.int64)
         maps = self.explainer(model, squares, targets)
@@ -94,6 +94,10 @@ class Engine:
                 "largest_rise": round(float(-drops.min()), 4),
             }
         return answer
+
+    def _model(self, options: Options) -> Model:
+        """The model that is asked for; raises ModelError where it does not answer by the label source asked for."""
+        return _answering(_Same(self.models[options.model]), options.labels)
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,13 @@ class _Same:
 
 
 @lru_cache(64)
+def _answering(same: _Same, labels: Literal["", "votes", "fer2013"]) -> Model:
+    return same.model.answering(labels) if labels else same.model
+
+
+@lru_cache(64)
 def _predictor(same: _Same, options: Options) -> Predictor:
-    _, prior, crop, min_confidence, min_face, upright, _, tta = options
+    _, _, prior, crop, min_confidence, min_face, upright, _, tta = options
     return Predictor(same.model, prior, crop, min_confidence, min_face, upright, tta=tta)
 
 
@@ -146,16 +155,6 @@ def _png(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, "PNG")
     return b64encode(file.getvalue()).decode()
-
-
-def loaded(names: list[str], read: Callable[[str], Model], called: Callable[[str], str]) -> dict[str, Model]:
-    """Models by the names that clients use; raises DataError for two of one name."""
-    models: dict[str, Model] = {}
-    for name in names:
-        if called(name) in models:
-            raise DataError(f"{name}: another model is called {called(name)} already; rename one")
-        models[called(name)] = read(name)
-    return models
 
 
 def warm_up(engine: Engine) -> None:

@@ -1,14 +1,10 @@
-"""What the OpenAPI document says of bodies and answers, and how models are described."""
+"""What the OpenAPI document says of bodies and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from json import loads
 from typing import Any
 
-from mien.colours import class_colour
-from mien.models.files import SHIPPED
-from mien.models.model import Model
 from mien.serve.bodies import JSON, MULTIPART
 from mien.serve.problems import CONTENT_TYPE
 
@@ -189,20 +185,3 @@ MODELS = _is("names, classes, sizes and measured figures", JSON, {"type": "objec
 STATE = _is("it lives", JSON, {"type": "object"})
 STATE_OR_BUSY = _is("it takes pictures", JSON, {"type": "object"}, 503)
 METRICS = _is("counters", "text/plain", {"type": "string"})
-
-
-def describe(models: Mapping[str, Model]) -> list[dict[str, Any]]:
-    """Name, classes with their colours, provenance, licence and measured figures of each model."""
-    shipped = loads(SHIPPED.joinpath("measured.json").read_text())
-    return [
-        {
-            "name": name,
-            "classes": [{"name": each, "colour": class_colour(i)} for i, each in enumerate(model.classes)],
-            "architecture": model.architecture,
-            "input": model.preprocess.size,
-            "priors": ["natural", "uniform"] if model.prior else ["natural"],
-            "notes": dict(model.notes),
-            **shipped.get(name, {}),
-        }
-        for name, model in models.items()
-    ]

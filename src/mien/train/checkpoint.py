@@ -94,7 +94,7 @@ def _line(error: Exception) -> str:
 def _state(fields: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     history = tuple(Epoch(**epoch) for epoch in fields["history"])
     model = parse_header(fields["model"])
-    network = build(model["architecture"], len(model["classes"]))
+    network = build(model["architecture"], len(model["classes"]), 1 + len(model["others"]))
     network.load_state_dict(named("kept", tensors))
     return State(
         history=history,

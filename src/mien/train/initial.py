@@ -2,66 +2,85 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mien.errors import ModelError, UsageError
+from mien.models.architectures import Architecture, Mean, from_plain, network_name, to_plain
 from mien.models.model import Model
-from mien.models.networks import Block, Network, build, torch_network
+from mien.models.networks import Network, build, convolutions, torch_network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def check_init(network: str, init: Model | None) -> None:
+def check_init(network: str | Mapping[str, Any], init: Model | None) -> None:
     """Raise ModelError unless training of `network` ("" for that of `init`) can begin with the weights of `init`."""
     if init is None:
         if not network:
             raise UsageError("this recipe trains a model further; give --init, a model such as base")
         return
     torch_network(init)
-    if network and init.architecture != network:
+    if network and to_plain(init.architecture) != network:
         raise ModelError(
-            f"--init is a network '{init.architecture}', but the recipe trains '{network}'; give a model of "
-            "that network, or --recipe finetune"
+            f"--init is a network '{network_name(init.architecture)}', but the recipe trains '{network}'; give a model "
+            "of that network, or --recipe finetune"
         )
 
 
-def initial_network(architecture: str, classes: tuple[str, ...], init: Model | None, faces: Tensor) -> Network:
+def initial_network(
+    network: str | Mapping[str, Any], classes: tuple[str, ...], init: Model | None, faces: Tensor
+) -> Network:
     """A network with random weights, or with those of `init`; its last layer only for the same classes.
 
     faces: some of the training faces, float32 [N, 1, S, S] in [0, 1], for the batch norms of an `init` without any.
     """
-    network = build(architecture, len(classes))
+    built = build(described(network), len(classes))
     if init is None:
-        return network
+        return built
     source = torch_network(init)
     weights = source.state_dict()
+    for name in ("head.weight", "head.bias"):
+        weights[name] = weights[name].chunk(source.head_count)[source.answers]
     if init.classes != classes:
         weights = {name: weight for name, weight in weights.items() if not name.startswith("head.")}
-    network.load_state_dict(weights, strict=False)
+    built.load_state_dict(weights, strict=False)
     if source is not init.network:  # an .onnx model: its batch norms are folded into the convolutions
-        unfold_norms(network, faces)
-    return network
+        unfold_norms(built, faces)
+    return built
+
+
+def described(network: str | Mapping[str, Any]) -> str | Architecture:
+    """A recipe's network: the name of one, or what one is made of; raises ModelError for the mean of several."""
+    found = network if isinstance(network, str) else from_plain(network)
+    if isinstance(found, Mean):
+        raise ModelError("a mean of networks is not trained; train its members")
+    return found
 
 
 @torch.no_grad()
 def unfold_norms(network: Network, faces: Tensor) -> None:
     """Give each batch norm the statistics of `faces`; in eval mode the answers stay the same but for rounding."""
-    network.eval()
-    maps = faces
-    for block in cast("list[Block]", list(network.blocks)):
-        following = block(maps)
-        convolution, norm = cast("tuple[nn.Conv2d, nn.BatchNorm2d]", (block[0], block[1]))
+    pairs = convolutions(network)
+    found: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def look(convolution: nn.Module, _: object, maps: Tensor) -> None:
+        found[convolution] = torch.var_mean(maps, (0, 2, 3), correction=0)
+
+    handles = [convolution.register_forward_hook(look) for convolution, _ in pairs]
+    network.eval()(faces)
+    for handle in handles:
+        handle.remove()
+    for convolution, norm in pairs:
+        variance, mean = found[convolution]
         old_mean, old_variance, _ = norm.buffers()
         scale = norm.weight * (old_variance + norm.eps).rsqrt()
-        variance, mean = torch.var_mean(convolution(maps), (0, 2, 3), correction=0)
         norm.bias.add_(scale * (mean - old_mean))
         norm.weight.copy_(scale * (variance + norm.eps).sqrt())
         old_mean.copy_(mean)
         old_variance.copy_(variance)
-        maps = following
 
 
 def freeze(network: Network, count: int) -> None:

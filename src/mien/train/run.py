@@ -27,6 +27,7 @@ from mien.data.sources import open_data
 from mien.data.votes import join_split, with_majority
 from mien.errors import DataError, MienError, TrainingError, UsageError
 from mien.folders import hold
+from mien.models.architectures import network_name
 from mien.models.files import MODEL_FILE, model_digest, read_model, write_model
 from mien.models.kernels import fused as kernels
 from mien.models.model import Model
@@ -336,7 +337,7 @@ def _outcome(result: TrainResult) -> Outcome:
         for layer, shape in layer_shapes(network)
     ]
     return Outcome(
-        architecture=result.model.architecture,
+        architecture=network_name(result.model.architecture),
         parameters=parameters(network),
         layers=tuple(layers),
         best_epoch=result.best.epoch,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -39,7 +39,9 @@ class Teacher:
         return (self.logits(faces).float() / self.temperature + self.shift).softmax(1)
 
 
-def check_models(network: str, classes: tuple[str, ...], teachers: Sequence[Model], init: Model | None) -> None:
+def check_models(
+    network: str | Mapping[str, Any], classes: tuple[str, ...], teachers: Sequence[Model], init: Model | None
+) -> None:
     """Raise ModelError where a teacher names other classes, or `init` is another kind of network."""
     for teacher in teachers:
         check_classes(teacher, classes, "a teacher", "the training data")

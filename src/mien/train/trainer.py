@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from mien.data.dataset import Dataset
 from mien.errors import DataError, TrainingError, UsageError
+from mien.models.architectures import to_plain
 from mien.models.model import Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
@@ -30,7 +31,7 @@ from mien.records.run import Epoch, selected_epoch
 from mien.train import distributed
 from mien.train.augment import apply, draw
 from mien.train.ema import WeightEMA
-from mien.train.initial import freeze, initial_network, train_mode
+from mien.train.initial import described, freeze, initial_network, train_mode
 from mien.train.losses import adjusted_prior, as_shares, class_frequency, class_weights, log_prior
 from mien.train.progress import Listener, Progress, ProgressBar
 from mien.train.schedule import make_schedule
@@ -115,7 +116,7 @@ def train(
         check_models(recipe.network, train.classes, teachers, init)
     origin = start.model if start else init
     if not recipe.network and origin:
-        recipe = replace(recipe, network=origin.architecture)
+        recipe = replace(recipe, network=to_plain(origin.architecture))
     own = distributed.own_device(pick_device(device))
     listener = Listener() if distributed.rank() else listener or ProgressBar(recipe.epochs, len(train))
     return _Run(recipe, train, val, seed, own, listener, teachers, init).go(start)
@@ -335,10 +336,11 @@ class _Run:
         return self.network if self.ema is None else self.ema.network
 
     def _snapshot(self) -> Model:
-        network = build(self.recipe.network, len(self.classes))
+        architecture = described(self.recipe.network)
+        network = build(architecture, len(self.classes))
         network.load_state_dict(self._validated().state_dict())
         notes = {"recipe": self.recipe.name, "seed": str(self.seed)}
-        return Model(network.eval(), self.recipe.network, self.classes, Preprocess(), notes, prior=self.prior)
+        return Model(network.eval(), architecture, self.classes, Preprocess(), notes, prior=self.prior)
 
     def _report(self, epoch: int, samples_seen: int, totals: Tensor) -> tuple[float, float]:
         """Tell the listener; the mean loss and accuracy of the faces in `totals`."""

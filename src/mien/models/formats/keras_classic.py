@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.errors import ModelError, UsageError
+from mien.models.architectures import network_name
 from mien.models.model import Model, check_numbers, parse_header
 
 try:
@@ -119,7 +120,8 @@ def _filled(network: Network, layers: Sequence[Layer], header: str | None, class
     """The classic network with these layers' arrays."""
     count = network.head.out_features
     fields = _named(count, classes) if header is None else parse_header(header)
-    if fields.setdefault("architecture", "classic") != "classic" or len(fields["classes"]) != count:
+    sound = fields.setdefault("architecture", "classic") == "classic" and not fields.get("others")
+    if not sound or len(fields["classes"]) != count:
         stated = f"network '{fields['architecture']}', {len(fields['classes'])} classes"
         raise ModelError(f"its header ({stated}) does not fit its weights ({count} classes); export it again")
     for views, layer in zip(_views(network), layers, strict=True):
@@ -137,9 +139,11 @@ def _filled(network: Network, layers: Sequence[Layer], header: str | None, class
 
 def twin(model: Model, path: Path) -> Any:
     """The model in Keras, compiled as the tutorial's, to be saved at `path`; raises ModelError unless it is classic."""
-    if model.architecture != "classic":
+    if model.architecture != "classic" or model.others:
+        heads = " of two heads" if model.others else ""
         raise ModelError(
-            f"{path.suffix} holds the network 'classic', not '{model.architecture}'; use .safetensors or .onnx"
+            f"{path.suffix} holds the network 'classic', not '{network_name(model.architecture)}'{heads}; "
+            "use .safetensors or .onnx"
         )
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "torch")

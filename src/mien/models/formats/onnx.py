@@ -3,6 +3,7 @@
     input   faces          float32 [batch, 1, 48, 48], gray / 255
     output  probabilities  float32 [batch, K], temperature applied
     output  logits         float32 [batch, K], as the network gives them
+    of a second head       <label source>_probabilities, <label source>_logits
     metadata: mien (JSON of `Model.header()`), precision (int8, where it is not float32), sha256 (checksum over the
     header and the weights)
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,33 +30,57 @@ from mien.models.onnx_runtime import InferenceSession, open_session
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mien.models.networks import Network
+    from mien.models.networks import AnyOfOurs, Network
 
 _CALIBRATION_FACES = 512
 
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """A network that onnxruntime runs, on the CPU; precision and arrays are those of its file."""
+    """A network that onnxruntime runs, on the CPU; header, precision and arrays are those of its file.
+
+    The session computes one of its heads, and nothing that only the others need.
+    """
 
     session: InferenceSession
-    architecture: str
+    header: str
     precision: str
     arrays: list[NDArray[Any]]
+
+    @classmethod
+    def open(cls, header: str, precision: str, arrays: list[NDArray[Any]], head: int = 0) -> OnnxNetwork:
+        """The network of a file, answering by one of its heads."""
+        return cls(open_session(onnx_graph.encode(header, precision, arrays, head)), header, precision, arrays)
+
+    @classmethod
+    def of(cls, model: Model, precision: str, arrays: list[NDArray[Any]]) -> OnnxNetwork:
+        """The network of `model`, answering by its first head, whatever runs the model now."""
+        return cls.open(json.dumps(model.header()), precision, arrays)
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48]."""
         if device not in ("auto", "cpu"):
             raise UsageError(f"--device {device}: an .onnx model runs on the CPU; use the .safetensors file")
-        return np.asarray(self.session.run(["logits"], {"faces": faces})[0])
+        output = self.session.get_outputs()[1].name
+        return np.asarray(self.session.run([output], {"faces": faces})[0])
 
-    def to_torch(self) -> Network:
+    def answering(self, head: int) -> OnnxNetwork:
+        """The same weights, answering by another head."""
+        return self.open(self.header, self.precision, self.arrays, head)
+
+    def to_torch(self) -> AnyOfOurs:
         """The same weights in float32 as a torch network, each batch norm the identity."""
         from mien.models.formats.quantise import dequantized
-        from mien.models.networks import build, load_folded
+        from mien.models.networks import MeanNetwork, empty_network, load_folded
 
-        network = build(self.architecture, len(self.arrays[-1]))
-        load_folded(network, self.arrays if self.precision == "float32" else dequantized(self.arrays))
+        fields = parse_header(self.header)
+        network = empty_network(fields["architecture"], len(fields["classes"]), 1 + len(fields["others"]))
+        left = iter(self.arrays)
+        for member in network.members if isinstance(network, MeanNetwork) else [network]:
+            single = cast("Network", member)
+            count = onnx_graph.array_count(single.architecture, single.head_count, self.precision)
+            own = [next(left) for _ in range(count)]
+            load_folded(single, own if self.precision == "float32" else dequantized(single.architecture, own))
         return network.eval()
 
 
@@ -73,25 +98,31 @@ def read(path: Path) -> Model:
         check_numbers(array, f"weight {number}")
         if "scale" in slot.role and not (array > 0).all():
             raise ModelError(f"'weight {number}' holds scales that are not above zero; export it again")
-    return Model(OnnxNetwork(open_session(data), fields["architecture"], precision, arrays), **fields)
+    return Model(OnnxNetwork.open(header, precision, arrays), **fields)
 
 
 def write(model: Model, path: Path) -> None:
     """Write `model` to an `.onnx` file; one that came from such a file keeps its precision."""
-    if isinstance(model.network, OnnxNetwork):
-        precision, arrays = model.network.precision, model.network.arrays
-    else:
-        from mien.models.networks import folded, torch_network
-
-        precision, arrays = "float32", folded(torch_network(model))
+    precision, arrays = stored_form(model)
     path.write_bytes(onnx_graph.encode(json.dumps(model.header()), precision, arrays))
+
+
+def stored_form(model: Model) -> tuple[str, list[NDArray[Any]]]:
+    """Precision and arrays of the model's `.onnx` file."""
+    if isinstance(model.network, OnnxNetwork):
+        return model.network.precision, model.network.arrays
+    from mien.models.networks import MeanNetwork, folded, torch_module
+
+    network = torch_module(model)
+    members = network.members if isinstance(network, MeanNetwork) else [network]
+    return "float32", [array for member in members for array in folded(cast("Network", member))]
 
 
 def write_int8(model: Model, path: Path, faces: NDArray[np.uint8]) -> None:
     """Write `model` in int8, its ranges those that suit some hundred of `faces`, uint8 [N, 48, 48], always the same."""
     from mien.models.formats.quantise import quantized
-    from mien.models.networks import torch_network
+    from mien.models.networks import torch_module
 
     chosen = np.random.default_rng(0).permutation(len(faces))[:_CALIBRATION_FACES]
-    arrays = quantized(torch_network(model), model.preprocess.scale(faces[chosen]))
+    arrays = quantized(torch_module(model), model.preprocess.scale(faces[chosen]))
     path.write_bytes(onnx_graph.encode(json.dumps(model.header()), "int8", arrays))

@@ -16,7 +16,7 @@ try:
     from safetensors import SafetensorError, safe_open
     from safetensors.numpy import save
 
-    from mien.models.networks import Network, build, torch_network
+    from mien.models.networks import AnyOfOurs, empty_network, torch_module
 except ImportError as error:
     raise UsageError(f".safetensors models need torch and safetensors ({error}): pip install '.[train]'") from None
 
@@ -31,7 +31,7 @@ def read(path: Path) -> Model:
         with safe_open(path, framework="np") as file:
             header, digest = unsealed(file.metadata())
             fields = parse_header(header)
-            network = build(fields["architecture"], len(fields["classes"]))
+            network = empty_network(fields["architecture"], len(fields["classes"]), 1 + len(fields["others"]))
             expected = _arrays(network)
             for name in sorted({*expected} ^ {*file.keys()}):
                 raise ModelError(f"'{name}' is missing, or more than the network has; {_AGAIN}")
@@ -52,7 +52,7 @@ def read(path: Path) -> Model:
 def write(model: Model, path: Path) -> None:
     """Write `model` to a `.safetensors` file."""
     # not `save_file`: it makes a temporary file of its own, which a killed process would leave behind
-    path.write_bytes(sealed(model.header(), _arrays(torch_network(model))))
+    path.write_bytes(sealed(model.header(), _arrays(torch_module(model))))
 
 
 def sealed(fields: dict[str, Any], arrays: Arrays) -> bytes:
@@ -68,7 +68,7 @@ def unsealed(metadata: Mapping[str, str] | None) -> tuple[str, str]:
     return json.dumps(fields), digest
 
 
-def _arrays(network: Network) -> Arrays:
+def _arrays(network: AnyOfOurs) -> Arrays:
     """The network's tensors by name, in the names' order."""
     state = network.state_dict()
     return {name: state[name].detach().cpu().contiguous().numpy() for name in sorted(state)}

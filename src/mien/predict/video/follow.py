@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from mien.predict.annotate import annotate
 from mien.predict.prediction import Prediction
 from mien.predict.video.tracks import Tracked, Tracker
 
@@ -80,4 +79,6 @@ def follow(
 
 def draw(result: FrameResult) -> Image.Image:
     """The frame with its faces drawn in."""
+    from mien.predict.annotate import annotate
+
     return annotate(Image.fromarray(result.frame.image), [tracked.face for tracked in result.faces])

@@ -137,8 +137,6 @@ byId("token-form").addEventListener("submit", () => {
 });
 engine = await (await import(source)).connect();
 for (const place of document.querySelectorAll(".where")) place.textContent = engine.where;
-if (engine.where !== "this computer") {
-  byId("leaves").textContent = `Pictures go to ${engine.where}, where Mien runs, and nowhere else; it neither keeps them nor passes them on.`;
-}
+byId("leaves").textContent = engine.leaves;
 await load();
 document.body.dataset.ready = "";

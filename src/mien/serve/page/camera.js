@@ -86,8 +86,8 @@ export function cameraView(app) {
       if (signal.aborted) return;
       const time = performance.now();
       try {
-        const blob = await grab();
-        const { prediction } = await app.engine.predict(blob, "camera", app.options(), signal);
+        grab();
+        const { prediction } = await app.engine.frame(canvas, "camera", app.options(), signal);
         if (signal.aborted) return;
         alertLine();
         take(prediction, time);
@@ -117,7 +117,6 @@ export function cameraView(app) {
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     stage.style.setProperty("--ratio", width / height);
     canvas.getContext("2d").drawImage(view, 0, 0, width, height);
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
   }
 
   function take(prediction, time) {

@@ -4,7 +4,8 @@
 //   models()                               -> {models: [{name, classes: [{name, colour}], ...}], default}
 //   predict(blob, name, options, signal)   -> {line, prediction}: the line as `mien predict --json` prints it, and parsed
 //   explain(blob, name, options, signal)   -> a prediction whose faces have an `explanation`
-//   where                                  -> the computer that answers, in words
+//   frame(canvas, name, options, signal)   -> the same for the frame of a camera; what the frame before showed may be used
+//   where, leaves                          -> the computer that answers, and what leaves this one, in words
 //   needsToken, setToken(token)            -> only where a server may ask for one
 // options: {model, prior, min_confidence}. Failures are Errors whose message is a sentence for people.
 
@@ -46,14 +47,23 @@ export async function connect() {
     return (await ask(`v1/${route}?${query}`, form, signal)).text();
   }
 
+  async function predict(blob, name, options, signal) {
+    const text = await line("predict", blob, name, options, signal);
+    return { line: text, prediction: JSON.parse(text) };
+  }
+
+  const here = /^(localhost|127\.|\[::1\])/.test(location.hostname);
   return {
-    where: /^(localhost|127\.|\[::1\])/.test(location.hostname) ? "this computer" : location.hostname,
+    where: here ? "this computer" : location.hostname,
+    leaves: here
+      ? "Nothing: pictures go to the Mien that runs here, which neither keeps them nor passes them on."
+      : `Pictures go to ${location.hostname}, where Mien runs, and nowhere else; it neither keeps them nor passes them on.`,
     setToken: (given) => (token = given),
     models: async () => (await ask("v1/models")).json(),
-    async predict(blob, name, options, signal) {
-      const text = await line("predict", blob, name, options, signal);
-      return { line: text, prediction: JSON.parse(text) };
-    },
+    predict,
+    frame: async (canvas, name, options, signal) => predict(await jpeg(canvas), name, options, signal),
     explain: async (blob, name, options, signal) => JSON.parse(await line("explain", blob, name, options, signal)),
   };
 }
+
+const jpeg = (canvas) => new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));

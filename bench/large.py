@@ -1,0 +1,157 @@
+"""Makes the model `large` of a training of `two_heads.py`, and measures it beside its parts.
+
+    python bench/large.py runs/pairs/ema.pt --data data/archive.zip --votes data/ferplus.csv --out runs/large
+
+Writes the network as .safetensors and in int8, the same with the mirrored face, and the mean of it with `base` (votes)
+and `base-fer2013` (labels) with the mirrored face, which is `large`. Temperatures are fitted on PublicTest, one a head.
+Prints, for each of them: megabytes; milliseconds a face on one thread, one at a time, taken in turns; agreement with
+FER+ votes (plurality) and macro F1, accuracy on FER-2013's labels, in float32 and int8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import torch
+
+from mien import open_data
+from mien.data.dataset import Dataset
+from mien.data.votes import join_split, with_majority
+from mien.evaluate import evaluate
+from mien.evaluate.calibration import calibrate
+from mien.models.files import read_model, write_int8, write_model
+from mien.models.mean import mean_of
+from mien.models.model import Head, Model, predict_proba
+from mien.models.networks import build
+from mien.train.losses import adjusted_prior, class_frequency
+from mien.train.trainer import with_notes
+
+ROUNDS, FACES = 15, 40
+
+
+class Faces(NamedTuple):
+    """Training and PublicTest, with votes and with FER-2013's labels."""
+
+    train_votes: Dataset
+    votes: Dataset
+    train_labels: Dataset
+    labels: Dataset
+    origin: str
+
+
+def read(data: Path, votes: Path) -> Faces:
+    """The faces of an archive, and of those that somebody voted on."""
+    split = open_data(data)
+    voted, _ = join_split(votes, split)
+    return Faces(voted.train, with_majority(voted.val), split.train, split.val, voted.origin)
+
+
+def two_headed(checkpoint: Path, faces: Faces) -> Model:
+    """The network of a checkpoint, or of averaged weights, whose head has FER-2013's labels first, then the votes."""
+    state = torch.load(checkpoint, weights_only=True)
+    state = state.get("ema", state)
+    for name in ("head.weight", "head.bias"):
+        labels, votes = state[name].chunk(2)
+        state[name] = torch.cat([votes, labels])
+    network = build("pairs", len(faces.votes.classes), heads=2)
+    network.load_state_dict(state)
+    priors = [prior_of(part) for part in (faces.train_votes, faces.train_labels)]
+    notes = {"recipe": "pairs", "seed": "0", "data": f"{faces.origin}, and FER-2013's labels"}
+    other = Head("fer2013", prior=priors[1])
+    classes = faces.votes.classes
+    return Model(network.eval(), "pairs", classes, notes=notes, prior=priors[0], labels="votes", others=(other,))
+
+
+def prior_of(part: Dataset) -> tuple[float, ...]:
+    """How frequent each class is."""
+    return adjusted_prior(class_frequency(part, np.ones(len(part.classes))), 0)
+
+
+def calibrated(model: Model, faces: Faces) -> Model:
+    """The model with a temperature for each head."""
+    for source, part in (("fer2013", faces.labels), ("votes", faces.votes)):
+        model = calibrate(model.answering(source), part).model
+    return model
+
+
+def milliseconds(models: dict[str, Model], images: np.ndarray) -> dict[str, float]:
+    """The median time of a face alone, all models in turns."""
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(ROUNDS):
+        for name, model in models.items():
+            predict_proba(model, images[:1])
+            start = time.perf_counter()
+            for i in range(FACES):
+                predict_proba(model, images[i : i + 1])
+            times[name].append((time.perf_counter() - start) / FACES * 1000)
+    return {name: median(each) for name, each in times.items()}
+
+
+def line(name: str, model: Model, faces: Faces) -> str:
+    """Agreement and macro F1 on the votes, accuracy on the labels, and calibration errors, of the heads there are."""
+    cells = [name]
+    for source, part in (("votes", faces.votes), ("fer2013", faces.labels)):
+        if source not in model.sources:
+            cells += ["-", "-", "-"]
+            continue
+        scores = evaluate(model.answering(source), part, device="cpu").scores
+        cells += [f"{scores.accuracy:.2%}", f"{scores.macro_f1:.3f}", f"{scores.ece:.3f}"]
+    return " | ".join(cells)
+
+
+def main() -> None:
+    """Make the files, and print what they are worth."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("checkpoint", type=Path, help="ema.pt or checkpoint.pt of two_heads.py")
+    flags.add_argument("--data", type=Path, required=True, help="FER-2013 as an archive")
+    flags.add_argument("--votes", type=Path, required=True, help="ferplus.csv")
+    flags.add_argument("--out", type=Path, required=True, help="folder for the models")
+    flags.add_argument("--float", action="store_true", help="measure the float32 models too; takes minutes")
+    args = flags.parse_args()
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    faces = read(args.data, args.votes)
+
+    pairs = calibrated(two_headed(args.checkpoint, faces), faces)
+    write_model(pairs, args.out / "pairs.safetensors")
+    noted = with_notes(pairs, int8=f"ranges of training faces of {args.data.name}")
+    write_int8(noted, args.out / "pairs.onnx", faces.train_labels.images)
+    small = read_model(args.out / "pairs.onnx")
+    shipped = [read_model(name) for name in ("base", "base-fer2013")]
+    models = {"base": shipped[0], "base-fer2013": shipped[1], "pairs": small}
+    for name, members in (("pairs-flip", [small]), ("large", [small, *shipped])):
+        mean = with_notes(mean_of(members, mirror=True), recipe=name, data=pairs.notes["data"], seed="0")
+        write_model(calibrated(mean, faces), args.out / f"{name}.onnx")
+        models[name] = read_model(args.out / f"{name}.onnx")
+
+    print("model | votes | macro F1 | calibration error | labels | macro F1 | calibration error", flush=True)
+    for name, model in models.items():
+        print(line(name, model, faces), flush=True)
+    if args.float:
+        print(line("pairs, float32", read_model(args.out / "pairs.safetensors"), faces), flush=True)
+        bodies = [pairs, *(shipped_float(model, args.out) for model in shipped)]
+        for name, members in (("pairs-flip, float32", bodies[:1]), ("large, float32", bodies)):
+            print(line(name, calibrated(mean_of(members, mirror=True), faces), faces), flush=True)
+    sizes = {name: (args.out / f"{name}.onnx") for name in models if name not in ("base", "base-fer2013")}
+    print("\n".join(f"{name}: {file.stat().st_size / 1e6:.2f} MB" for name, file in sizes.items()))
+    for name, taken in milliseconds(models, faces.votes.images).items():
+        print(f"{name}: {taken:.2f} ms a face, {1000 / taken:,.0f} faces/s")
+
+
+def shipped_float(model: Model, out: Path) -> Model:
+    """The same model in float32, its weights rounded as they are."""
+    file = out / "float.safetensors"
+    write_model(model, file)
+    return read_model(file)
+
+
+if __name__ == "__main__":
+    main()
