@@ -244,9 +244,10 @@ def shown_names() -> set[tuple[str, str]]:
 def test_public_names_have_an_example_that_is_run(module: str, name: str) -> None:
     """Functions and classes; pytest runs what their docstrings show."""
     value = getattr(import_module(module), name)
+    text = value.__doc__ or ""
     if callable(value):
-        assert ">>>" in (value.__doc__ or "")
-        assert "doctest: +SKIP" not in value.__doc__
+        assert ">>>" in text
+        assert "doctest: +SKIP" not in text
 
 
 def test_a_folder_of_something_else_is_not_emptied(tmp_path: Path) -> None:
