@@ -23,7 +23,7 @@ from mien.cli.app import main
 from mien.errors import UsageError
 from mien.records.recipe import Recipe
 from mien.records.run import RunRecord, read_history
-from mien.train import distributed
+from mien.train import distributed, trainer
 from mien.train.checkpoint import CHECKPOINT, read_checkpoint
 from mien.train.recipes import RECIPES, find_recipe
 
@@ -71,12 +71,11 @@ def assert_alike(one: Noted, other: Noted, tolerance: float) -> None:
 @pytest.mark.parametrize(
     ("case", "sizes"),
     [
-        (Case(SHORT, faces=49), (2, 4)),  # the last batch has one face, for four processes
-        (Case(replace(SHORT, batch_size=5), faces=23, votes=True), (4,)),
+        (Case(replace(SHORT, batch_size=6), faces=19, votes=True), (2, 4)),  # the last batch has one face
         (Case(TINY, faces=45, votes=True, teachers=2), (2,)),
         (Case(replace(TINY, freeze=2, adjust=0.0), faces=45, init=True), (2,)),
     ],
-    ids=["uneven", "small-batches", "votes-teachers-ema", "init-freeze"],
+    ids=["uneven", "votes-teachers-ema", "init-freeze"],
 )
 def test_any_number_of_processes_trains_the_same_network(case: Case, sizes: tuple[int, ...], trained: Any) -> None:
     """In float64, where only rounding of 1e-16 is left to differ."""
@@ -89,8 +88,7 @@ def test_twenty_steps_in_float32(trained: Any) -> None:
     case = Case(replace(SHORT, batch_size=24, rate=1e-3), faces=240, double=False)
     alone = trained(case, 1)
     assert len(alone.losses) == 20
-    for size in (2, 4):
-        assert trained(case, size).losses == pytest.approx(alone.losses, abs=1e-4)
+    assert trained(case, 2).losses == pytest.approx(alone.losses, abs=1e-4)
 
 
 @pytest.mark.long
@@ -113,7 +111,7 @@ def test_bfloat16_is_shared_too(trained: Any) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_another_number_of_processes_goes_on(before: int, after: int, trained: Any) -> None:
-    case = Case(replace(SHORT, epochs=3, ema=0.9, schedule="onecycle"), faces=49)
+    case = Case(replace(SHORT, epochs=3, ema=0.9, schedule="onecycle"), faces=33)
     whole, part = trained(case, 1), trained(replace(case, leave_after=1), before)
     rest = trained(replace(case, start=replace(part.states[0], ended="")), after)
     assert part.losses + rest.losses == pytest.approx(whole.losses, abs=1e-9)
@@ -154,6 +152,18 @@ def test_batch_norm_of_one_rank_is_that_of_torch(dtype: torch.dtype) -> None:
         results.append([y.float(), *gradients, *norm.buffers(), faces.grad])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4 if dtype == torch.float32 else 0.05)
+
+
+def test_a_long_training_on_one_gpu_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    network: Any = nn.Identity()
+    monkeypatch.setattr(trainer, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch, "compile", lambda network: "compiled")
+    gpu, enough = torch.device("cuda"), trainer._COMPILE_FROM
+    assert trainer._compiled(network, gpu, enough) == "compiled"
+    assert trainer._compiled(network, gpu, enough - 1) is network
+    assert trainer._compiled(network, torch.device("cpu"), enough) is network
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    assert trainer._compiled(network, gpu, enough) is network
 
 
 # Errors, and what torchrun starts.

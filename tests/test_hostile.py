@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from conftest import FACES, lively
 
 from mien.errors import ModelError
 from mien.models.files import read_model, write_int8, write_model
+from mien.models.mean import mean_of
 from mien.models.networks import torch_network
 
 SUFFIXES = (".safetensors", ".onnx", ".keras", ".h5")
@@ -39,6 +41,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_model(model, folder / f"{name}{suffix}")
             if suffix == ".onnx":
                 write_int8(model, folder / f"{name}-int8.onnx", FACES)
+                heads = [replace(model, labels=labels) for labels in ("votes", "fer2013")]
+                write_model(mean_of(heads, mirror=True), folder / f"{name}-mean.onnx")
         layers = keras.layers
         stack = keras.Sequential([layers.Input((48, 48, 3)), layers.Rescaling(1 / 255)])
         for layer in (
@@ -391,6 +395,7 @@ def read_damaged(files: Path, suffix: str, count: int, seed: int, tmp_path: Path
         (".safetensors", 125),
         (".onnx", 125),
         ("-int8.onnx", 125),
+        ("-mean.onnx", 75),
         (".keras", 25),
         (".h5", 25),
         ("-stack.keras", 25),
@@ -402,6 +407,6 @@ def test_damaged_files_give_a_model_or_an_error(suffix: str, count: int, files: 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("suffix", [*SUFFIXES, "-int8.onnx", "-stack.keras", "-stack.h5"])
+@pytest.mark.parametrize("suffix", [*SUFFIXES, "-int8.onnx", "-mean.onnx", "-stack.keras", "-stack.h5"])
 def test_ten_thousand_damaged_files_give_a_model_or_an_error(suffix: str, files: Path, tmp_path: Path) -> None:
     read_damaged(files, suffix, 10_000, 1, tmp_path, "fork")

@@ -44,7 +44,6 @@ _OFF = tyro.conf.arg(help_behavior_hint="(default: off)")
 Switch = Annotated[tyro.conf.FlagCreatePairsOff[bool], _OFF]
 Repeated = tyro.conf.UseAppendAction
 Labels = Literal["given", "votes", "fer2013"]
-HeadChoice = Literal["votes", "fer2013"]
 Prior = Literal["natural", "uniform"]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help='"auto" (a GPU where there is one), "cpu" or "cuda".')]
 Json = Annotated[
@@ -155,7 +154,10 @@ class PartOptions(DataOptions):
 
         given = "fer2013" if is_fer2013(faces.paths) else "votes"  # as for any faces that people have named
         wanted = given if self.labels == "given" else self.labels
-        return model.answering(wanted) if model.others and wanted in model.sources else model
+        if not model.others or wanted not in model.sources:
+            return model
+        say(f"of the model's heads ({' and '.join(model.sources)}), {wanted} answers")
+        return model.answering(wanted)
 
     def choose(self, parts: Split) -> tuple[Dataset, str]:
         """The faces of the part, and its name."""
@@ -178,9 +180,9 @@ class ModelOptions:
         labels: answer by FER+ "votes", what ten people see, or by "fer2013", the labels of that data set.
     """
 
-    model: Annotated[Path | None, MODEL, tyro.conf.arg(help_behavior_hint="(default: base)")]
+    model: Annotated[OptionalPath, MODEL, tyro.conf.arg(help_behavior_hint="(default: base)")]
     classes: Annotated[str, option("NAMES", "the file's")] = ""
-    labels: Annotated[HeadChoice | None, option("{votes,fer2013}", "votes, where the model has learned them")] = None
+    labels: Annotated[str, option("{votes,fer2013}", "votes, where the model has learned them")] = ""
 
     def path(self, crop: str) -> Path:
         """The model's path or name; where none was given, that of the one which suits `crop`."""

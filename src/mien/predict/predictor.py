@@ -62,7 +62,7 @@ class Predictor:
 
     model: "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a model.
         None for the one that suits `crop` (`mien.models.files.DEFAULT_MODELS`).
-    labels: the label source to answer by, "votes" or "fer2013", where the model has learned both; None for votes.
+    labels: the label source to answer by, "votes" or "fer2013", where the model has learned both; "" for votes.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face whose confidence or quality is below it is marked uncertain, and keeps its expression.
@@ -92,7 +92,7 @@ class Predictor:
         min_face: int = MIN_FACE,
         upright: bool = False,
         *,
-        labels: str | None = None,
+        labels: str = "",
         tta: bool = False,
         return_crops: bool = False,
         device: str = "cpu",

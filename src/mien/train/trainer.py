@@ -7,6 +7,7 @@ its augmentation and its dropout from (seed, epoch) alone, so that several proce
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -130,10 +131,14 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def _compiled(network: nn.Module, device: torch.device, updates: int) -> nn.Module:
-    """What computes `network`: on a GPU with Triton, compiled kernels, where it trains long enough."""
-    if device.type != "cuda" or updates < _COMPILE_FROM or find_spec("triton") is None:
+    """What computes `network`: on a GPU with Triton, compiled kernels, where one process trains long enough.
+
+    Not for several: torch.compile moves and drops what the batch norms of one rank say to another.
+    """
+    if device.type != "cuda" or distributed.size() > 1 or updates < _COMPILE_FROM or find_spec("triton") is None:
         return network
-    torch._dynamo.config.suppress_errors = True  # what cannot be compiled here runs as it is
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled here runs as it is ...
+    torch._logging.set_logs(dynamo=logging.ERROR)  # ... without pages about it
     return cast("nn.Module", torch.compile(network))
 
 
