@@ -464,6 +464,20 @@ def test_pictures_looked_at_together_give_what_each_gives_alone(astronaut: Image
         assert [face.score for face in together] == pytest.approx([face.score for face in alone], abs=1e-5)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux' account of memory")
+def test_photos_of_ever_new_sizes_take_no_more_memory() -> None:
+    """What the largest took is all: each later picture has a size that was never seen."""
+    code = (
+        "import numpy as np; from PIL import Image; from mien.predict.detector import find_faces\n"
+        "def memory(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "def see(sizes): [find_faces(Image.new('RGB', (w, h), 90)) for w, h in sizes]\n"
+        "rng = np.random.default_rng(0); see([(420, 420)] + rng.integers(33, 400, (40, 2)).tolist())\n"
+        "before = memory(); see(rng.integers(33, 400, (100, 2)).tolist()); print(memory() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 8 * 2**20
+
+
 # The command
 
 
