@@ -26,7 +26,18 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 
 # The pages in reading order, by their place below the root.
-TASKS = ("index", "first-photo", "own-classes", "tutorial", "audit", "compare", "export", "web-app", "http-api")
+TASKS = (
+    "index",
+    "first-photo",
+    "own-classes",
+    "tutorial",
+    "audit",
+    "compare",
+    "export",
+    "web-app",
+    "http-api",
+    "many-files",
+)
 ABOUT = ("MODEL_CARD", "RECORDS", "EXPERIMENTS", "CHANGELOG", "CONTRIBUTING")
 PAGES = {name: DOCS / f"{name}.md" for name in TASKS} | {name.lower(): ROOT / f"{name}.md" for name in ABOUT}
 COPIED = (DOCS / "figures", ROOT / "examples", ROOT / "notebooks")

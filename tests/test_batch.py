@@ -6,7 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -317,9 +319,9 @@ class Trap(Predictor):
 
     def stream(self, pictures: Any, boxes: Any = None) -> Iterator[Any]:
         def sprung(item: Item) -> Item:
-            if "kill" in item.name:
+            if Path(item.name).name == "kill.jpg":
                 os.kill(os.getpid(), signal.SIGKILL)
-            if "raise" in item.name:
+            if Path(item.name).name == "raise.jpg":
                 raise MemoryError("too large")
             return item
 
@@ -388,6 +390,88 @@ def rows_of(source: Path, out: Path) -> list[dict[str, Any]]:
     return rows(out)
 
 
+def pack(photos: Path, path: Path) -> Path:
+    """The photos in an archive, with other files."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for number, file in enumerate(sorted(photos.rglob("*.*"))):
+                method = zipfile.ZIP_DEFLATED if number % 2 else zipfile.ZIP_STORED
+                archive.write(file, file.relative_to(photos), method)
+    else:
+        with tarfile.open(path, "w") as archive:
+            for file in sorted(photos.rglob("*.*")):
+                archive.add(file, file.relative_to(photos))
+    return path
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar"])
+def test_archives_give_the_rows_of_their_folder(name: str, photos: Path, whole: Path, tmp_path: Path) -> None:
+    archive = pack(photos, tmp_path / name)
+
+    def without_places(row: dict[str, Any], place: Path) -> dict[str, Any]:
+        return {key: str(value).replace(str(place), "") for key, value in row.items()}
+
+    found = [without_places(row, archive) for row in rows_of(archive, tmp_path / "out")]
+    wanted = [without_places(row, photos) for row in rows(whole)]
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+
+
+def test_an_archive_damaged_within_costs_that_picture_alone(photos: Path, tmp_path: Path) -> None:
+    archive = pack(photos, tmp_path / "photos.zip")
+    with zipfile.ZipFile(archive) as opened:
+        second = opened.infolist()[1]
+    data = bytearray(archive.read_bytes())
+    data[second.header_offset + 200] ^= 255
+    archive.write_bytes(data)
+    found = rows_of(archive, tmp_path / "out")
+    (bad,) = (row for row in found if row["source"] == f"{archive}/{second.filename}")
+    assert "damaged in the archive" in bad["error"]
+    assert sum(row["error"] is None for row in found) > 10
+
+
+def test_hostile_and_packed_archives_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
+        archive.writestr("../a.jpg", b"")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz"):
+        pass
+    for name, line in (("out.zip", "leads out of the archive"), ("a.tar.gz", "gunzip it, and give the .tar")):
+        assert main(["batch", str(tmp_path / name), str(tmp_path / "out")]) == 2
+        assert line in capsys.readouterr().err
+
+
+@pytest.fixture
+def bucket(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The options of an address in an object storage of this machine, with the photos in its bucket `lab`."""
+    moto = pytest.importorskip("moto.server", reason="moto's server is not installed", exc_type=ImportError)
+    from pyarrow import fs
+
+    for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_EC2_METADATA_DISABLED", "1")):
+        monkeypatch.setenv(name, value)
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1&allow_bucket_creation=true"
+    storage, _ = fs.FileSystem.from_uri(f"s3://lab{options}")
+    storage.create_dir("lab")
+    fs.copy_files(str(photos), "lab/holiday", destination_filesystem=storage)
+    yield options
+    server.stop()
+
+
+def test_object_storage_gives_the_rows_of_its_folder(bucket: str, photos: Path, whole: Path, tmp_path: Path) -> None:
+    job = job_for(f"s3://lab/holiday{bucket}")
+    assert run(job, tmp_path / "out", "local", 1, 100, Quiet()).counts.pictures == 14
+    found = {str(row).replace("s3://lab/holiday", "") for row in rows(tmp_path / "out")}
+    assert found == {str(row).replace(str(photos), "") for row in rows(whole)}
+    assert rows(tmp_path / "out")[0]["source"].startswith("s3://lab/holiday/0")
+
+
+def test_object_storage_that_is_not_there(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", f"s3://gone/holiday{bucket}", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mien: s3://gone/holiday")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
@@ -401,7 +485,7 @@ def test_names_that_are_no_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("gone", "gone: no such file or folder"),
+        ("gone", "gone: cannot be read (No such file or directory)"),
         ("empty", "empty: holds no pictures"),
         ("bytes.bin", "no list of paths"),
         ("https://example.org/a.jpg", "an address, and nothing is downloaded"),

@@ -120,6 +120,13 @@ def test_web_app(server: str, photo: Path) -> None:
         urllib.request.urlopen(server, data=b"no picture")
 
 
+def test_many_files(photo: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "not.jpg").write_text("no picture")
+    (tmp_path / "list.csv").write_text(f"path\n{photo}\n{tmp_path / 'not.jpg'}\n")
+    assert re.search(r"happy +1 +0\.\d+", run("many_files.py", tmp_path / "list.csv"))
+
+
 def test_train_minimal(drawn: Path) -> None:
     printed = run("train_minimal.py", drawn, "--epochs", 2)
     assert re.search(r"epoch 2/2  loss \d\.\d+", printed)

@@ -22,13 +22,14 @@ def batch(
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SRC", help_behavior_hint="")]],
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT", help_behavior_hint="")]],
     model: ModelOptions = ANY_MODEL,
-    workers: Annotated[int | None, option("INT", "one a core")] = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: Annotated[int | None, option("INT", "one a core, less one a machine on Ray")] = None,
     columns: Annotated[str, option("NAMES", "all")] = "",
     per_shard: int = 2000,
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
-    min_face: int = 50,
+    min_face: int = 96,
     upright: Switch = False,
     every: int = 1,
     json: Json = False,
@@ -38,10 +39,12 @@ def batch(
     The same command continues a run that was stopped.
 
     Args:
-        source: a folder (with all folders within), a text file with a path a line, or a photo or video.
+        source: a folder (with all folders within), a .zip or .tar, a text file with a path a line, s3://bucket/folder,
+            gs://bucket/folder, a video.
         out: folder for the results, part-00000.parquet and so on: a row for each face, and for each photo or frame
             without one. What is there already is not done again.
-        workers: processes that look at pictures.
+        engine: "local" uses the cores of this machine; "ray" a Ray cluster, that of RAY_ADDRESS or one of its own.
+        workers: processes, or actors of Ray, that look at pictures.
         columns: those wanted besides source, as emotion,confidence,box.
         per_shard: photos and videos a file holds the rows of; as many are lost at most when the command is killed.
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
@@ -51,11 +54,10 @@ def batch(
         upright: take every picture to be upright.
         every: of a video, look at every so many frames.
     """
-    require("mien batch", "pyarrow")
+    require("mien batch", "pyarrow", *(["ray"] if engine == "ray" else []))
     from mien.models.files import model_digest
     from mien.scale.batch import run
     from mien.scale.job import Job
-    from mien.scale.local import cores
 
     for name, value in (("--workers", workers), ("--per-shard", per_shard), ("--every", every)):
         if value is not None and value < 1:
@@ -68,7 +70,7 @@ def batch(
     job.predictor()  # what cannot be used is said before any work
     try:
         with closing(Progress()) as progress:
-            result = run(job, out, "local", workers or cores(), per_shard, progress)
+            result = run(job, out, engine, workers, per_shard, progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("; the same command continues") from None
     print(as_json(result.to_dict()) if json else _summary(result))

@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mien.errors import DataError
 from mien.pictures import is_picture
 
 MOST_FILES = 250_000
+MANY_FILES = 4_000_000  # where they are read one by one
 MOST_IMAGE_BYTES = 64 << 20
 
 _MOST_OTHER_BYTES = 1 << 30  # fer2013.csv has 300 MB
@@ -27,6 +28,19 @@ _LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 _SYSTEM = ("lost+found", "System Volume Information", "$RECYCLE.BIN")  # what disks hold beside the user's files
 
 Reader = Callable[[str], bytes]
+
+
+class Member(NamedTuple):
+    """Where an archive holds a file: its first byte, in a zip that of its header, and how many bytes it has.
+
+    packed, crc: of a zip, the bytes that these are packed into, None where they are not, and their CRC-32.
+    """
+
+    name: str
+    start: int
+    size: int
+    packed: int | None = None
+    crc: int | None = None
 
 
 class Store(Protocol):

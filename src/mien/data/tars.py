@@ -18,38 +18,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from mien.data.containers import MOST_FILES, Reader, check_unique, unacceptable
+from mien.data.containers import MANY_FILES, MOST_FILES, Member, Reader, check_unique, unacceptable
 from mien.errors import DataError
 
 _BLOCK = 512
 _MOST_NAME_BYTES = 64 << 10  # of a long name, or of the attributes that hold one
 _MOST_BYTES = 32 << 30
+_MANY_BYTES = 1 << 50
 _MOST_PACKED_BYTES = 4 << 30  # of what gzip unpacks to: it lies in a temporary file while it is read
 _DAMAGE = (tarfile.HeaderError, zlib.error, EOFError, OSError, ValueError, OverflowError)
 _DEVICES = (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
 
 
 @dataclass(frozen=True)
-class _Member:
-    """A file in an archive: its name, and where its bytes begin and how many there are."""
-
-    name: str
-    start: int
-    size: int
-
-
-@dataclass(frozen=True)
 class Tar:
-    """The files in a tar archive."""
+    """The files in a tar archive; many: read one by one, it may hold more of them."""
 
     path: Path
+    many: bool = False
 
     def names(self) -> tuple[list[str], list[str]]:
         """See Container."""
+        return [member.name for member in self.members()], []
+
+    def members(self) -> list[Member]:
+        """Every file, for `read_member` where the archive is plain; raises DataError as `names` does."""
         with open(self.path, "rb") as file, self._unpacking(file) as plain:
-            names = [member.name for member in self._members(plain)]
-        check_unique(self.path, names)
-        return names, []
+            members = list(self._members(plain))
+        check_unique(self.path, [member.name for member in members])
+        return members
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -71,7 +68,7 @@ class Tar:
             yield io.BufferedReader(_Slice(file, members[name]), 1 << 20)
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[IO[bytes], dict[str, _Member]]]:
+    def _opened(self) -> Iterator[tuple[IO[bytes], dict[str, Member]]]:
         """The archive and its files; without gzip, which only goes forwards, while they are read in any order."""
         with open(self.path, "rb") as file, self._unpacking(file) as plain:
             members = {member.name: member for member in self._members(plain)}
@@ -89,15 +86,16 @@ class Tar:
     def _unpacking(self, file: IO[bytes]) -> IO[bytes]:
         return gzip.GzipFile(fileobj=file) if is_gzip(self.path) else file  # type: ignore[return-value]
 
-    def _members(self, file: IO[bytes]) -> Iterator[_Member]:
+    def _members(self, file: IO[bytes]) -> Iterator[Member]:
         """The files, in the archive's order; raises DataError for anything that cannot be trusted."""
         most = _MOST_PACKED_BYTES if isinstance(file, gzip.GzipFile) else _MOST_BYTES
+        most, most_files = (_MANY_BYTES, MANY_FILES) if self.many else (most, MOST_FILES)
         at, number, long_name = 0, 0, ""
         try:
             while any(block := _read(file, at, _BLOCK)):
                 header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
                 start, at, number = at + _BLOCK, at + _BLOCK + _data_bytes(header), number + 1
-                if at > most or number > 2 * MOST_FILES:  # a long name has a header of its own
+                if at > most or number > 2 * most_files:  # a long name has a header of its own
                     raise DataError(
                         f"{self.path}: holds too many files, or would unpack to more than {most >> 30} GB; pack the "
                         "faces alone, or unpack it and give the folder"
@@ -110,7 +108,7 @@ class Tar:
                     name, long_name = long_name or header.name, ""
                     if fault := _fault(header, name):
                         raise DataError(f"{self.path}: {name[:200]!r} {fault}")
-                    yield _Member(name, start, header.size)
+                    yield Member(name, start, header.size)
                 else:
                     long_name = ""
             if not block:
@@ -125,7 +123,7 @@ class Tar:
 class _Slice(io.RawIOBase):
     """One member's bytes."""
 
-    def __init__(self, file: IO[bytes], member: _Member) -> None:
+    def __init__(self, file: IO[bytes], member: Member) -> None:
         self._file, self._left = file, member.size
         file.seek(member.start)
 
@@ -137,6 +135,11 @@ class _Slice(io.RawIOBase):
         self._left -= len(data)
         buffer[: len(data)] = data
         return len(data)
+
+
+def read_member(file: IO[bytes], member: Member) -> bytes:
+    """A file's bytes out of an open archive that is not packed."""
+    return _read(file, member.start, member.size)
 
 
 def is_gzip(path: Path) -> bool:

@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from mien.data.containers import MOST_FILES, Reader, check_unique, unacceptable
+from mien.data.containers import MANY_FILES, MOST_FILES, Member, Reader, check_unique, unacceptable
 from mien.errors import DataError
 
 _MOST_BYTES = 32 << 30
-_MOST_CONTENTS_BYTES = 32 << 20  # of the table of contents
+_RECORD_BYTES = 134  # of the table of contents, a file
 _RECORD = b"PK\1\2"  # starts every record of the table of contents
+_FILE, _HEAD_BYTES = b"PK\3\4", 30  # starts every file, and what comes before its name
 _ENCRYPTED = 0x2041  # flag bits: encryption, strong encryption, masked headers
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
@@ -29,13 +31,19 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Runt
 
 @dataclass(frozen=True)
 class Zip:
-    """The members of a zip archive."""
+    """The members of a zip archive; many: read one by one, it may hold more of them."""
 
     path: Path
+    many: bool = False
 
     def names(self) -> tuple[list[str], list[str]]:
         """See Container."""
+        return [member.name for member in self.members()], []
+
+    def members(self) -> list[Member]:
+        """Every file, for `read_member`; raises DataError as `names` does."""
         with _Guarded(io.FileIO(self.path)) as file:
+            file.most = MANY_FILES if self.many else MOST_FILES
             try:
                 members = zipfile.ZipFile(file).infolist()
             except _DAMAGE:
@@ -46,10 +54,20 @@ class Zip:
             if fault := _fault(member):
                 raise DataError(f"{self.path}: {member.filename[:200]!r} {fault}")
         total = sum(member.file_size for member in members)
-        if total > _MOST_BYTES:
+        if total > _MOST_BYTES and not self.many:
             raise DataError(f"{self.path}: would unpack to {total >> 30:,} GB; Mien reads up to {_MOST_BYTES >> 30}")
         check_unique(self.path, [member.filename for member in members])
-        return [member.filename for member in members if not member.is_dir()], []
+        return [
+            Member(
+                member.filename,
+                member.header_offset,
+                member.file_size,
+                member.compress_size if member.compress_type else None,
+                member.CRC,
+            )
+            for member in members
+            if not member.is_dir()
+        ]
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -88,17 +106,36 @@ class _Guarded(io.BufferedReader):
     zipfile reads the table in one go and trusts the size that the end of the file declares.
     """
 
+    most = MOST_FILES
+
     def read(self, size: int | None = -1, /) -> bytes:
-        if size and size > _MOST_CONTENTS_BYTES:
+        if size and size > _RECORD_BYTES * self.most:
             raise _too_many(self)
         data = super().read(size)
-        if data.count(_RECORD) > MOST_FILES:
+        if data.count(_RECORD) > self.most:
             raise _too_many(self)
         return data
 
 
-def _too_many(file: io.BufferedReader) -> DataError:
-    return DataError(f"{file.name}: holds too many files (Mien reads up to {MOST_FILES:,}); pack the faces alone")
+def read_member(file: IO[bytes], member: Member) -> bytes:
+    """A file's bytes out of an open archive, whose table of contents is not read again; raises DataError."""
+    try:
+        file.seek(member.start)
+        head = file.read(_HEAD_BYTES)
+        name, extra = struct.unpack("<HH", head[26:])
+        file.seek(name + extra, io.SEEK_CUR)
+        data = file.read(member.size if member.packed is None else member.packed)
+        if member.packed is not None:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size or 1)
+        if not head.startswith(_FILE) or len(data) != member.size or zlib.crc32(data) != member.crc:
+            raise ValueError("other bytes than its table of contents says")
+    except _DAMAGE as error:
+        raise DataError(f"{member.name}: damaged in the archive ({error})") from None
+    return data
+
+
+def _too_many(file: _Guarded) -> DataError:
+    return DataError(f"{file.name}: holds too many files (Mien reads up to {file.most:,}); pack the faces alone")
 
 
 def _fault(member: zipfile.ZipInfo) -> str:

@@ -59,7 +59,9 @@ def _looked_at(entries: Iterable[Entry], job: Job, predictor: Predictor) -> Iter
         if film:
             yield from (_frames(entry.name, job.every, predictor) for entry in group)
         else:
-            yield from ([prediction.to_dict()] for prediction in predictor.stream(map(item, group)))
+            yield from (
+                [prediction.to_dict()] for prediction in predictor.stream(item(entry, job.source) for entry in group)
+            )
 
 
 def _frames(name: str, every: int, predictor: Predictor) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -59,8 +59,11 @@ class ListenerProtocol(Protocol):
         """A shard is whole."""
 
 
-def run(job: Job, out: Path, engine: Engine, workers: int, per_shard: int, listener: ListenerProtocol) -> Result:
-    """Look at all pictures of a source that are not in `out` yet; per_shard: of how many pictures a shard holds rows.
+def run(job: Job, out: Path, engine: Engine, workers: int | None, per_shard: int, listener: ListenerProtocol) -> Result:
+    """Look at all pictures of a source that are not in `out` yet.
+
+    workers: processes or actors; None for one a core, or as many as a Ray cluster has room for. per_shard: pictures of
+    which a shard holds the rows.
 
     Raises DataError for a source or a folder that cannot be used, UsageError where another job began the folder.
     """
@@ -73,9 +76,7 @@ def run(job: Job, out: Path, engine: Engine, workers: int, per_shard: int, liste
         entries = [entry for entry in entries_of(job.source) if printable(entry.name) not in done]
         listener.started(len(entries), shards.counts.pictures)
         if entries:
-            size = local.HANDFUL
-            handfuls = list(_handfuls(entries, per_shard, size))
-            answers = local.answers(iter(handfuls), job, min(workers, len(handfuls)), ceil(per_shard / size))
+            answers, size = _answers(entries, job, engine, workers, per_shard)
             with closing(answers):
                 told = _told(answers, listener)
                 for first in range(0, len(entries), per_shard):
@@ -83,6 +84,19 @@ def run(job: Job, out: Path, engine: Engine, workers: int, per_shard: int, liste
                     shards.add(islice(told, ceil(pictures / size)))
                     listener.finished()
     return Result(out, len(shards.paths), shards.counts, len(entries), time.monotonic() - start)
+
+
+def _answers(
+    entries: list[Entry], job: Job, engine: Engine, workers: int | None, per_shard: int
+) -> tuple[Generator[Answer, None, None], int]:
+    """The answers for all entries, in order, a handful at a time, and the size of a handful."""
+    if engine == "ray":
+        from mien.scale import cluster
+
+        return cluster.answers(list(_handfuls(entries, per_shard, cluster.HANDFUL)), job, workers), cluster.HANDFUL
+    size = local.HANDFUL
+    processes = min(workers or local.cores(), ceil(len(entries) / size))
+    return local.answers(_handfuls(entries, per_shard, size), job, processes, ceil(per_shard / size)), size
 
 
 def _handfuls(entries: list[Entry], per_shard: int, size: int) -> Iterator[list[Entry]]:

@@ -11,6 +11,7 @@ from mien._version import __version__
 from mien.errors import ModelError
 from mien.models.files import model_digest, model_name, read_model
 from mien.models.model import Prior
+from mien.predict.detector import MIN_FACE
 from mien.predict.predictor import Crop, Predictor
 from mien.scale.rows import schema
 
@@ -36,7 +37,7 @@ class Job:
     prior: Prior = "natural"
     crop: Crop = "detect"
     min_confidence: float = 0.0
-    min_face: int = 50
+    min_face: int = MIN_FACE
     upright: bool = False
     every: int = 1
     columns: tuple[str, ...] = ()
