@@ -37,6 +37,7 @@ TASKS = (
     "web-app",
     "http-api",
     "many-files",
+    "training-on-many",
 )
 ABOUT = ("MODEL_CARD", "RECORDS", "EXPERIMENTS", "CHANGELOG", "CONTRIBUTING")
 PAGES = {name: DOCS / f"{name}.md" for name in TASKS} | {name.lower(): ROOT / f"{name}.md" for name in ABOUT}
