@@ -36,11 +36,9 @@ TASKS = (
     "export",
     "web-app",
     "http-api",
-<<<<<<< HEAD
     "browser",
-=======
     "many-files",
->>>>>>> main
+    "training-on-many",
 )
 ABOUT = ("MODEL_CARD", "RECORDS", "EXPERIMENTS", "CHANGELOG", "CONTRIBUTING")
 PAGES = {name: DOCS / f"{name}.md" for name in TASKS} | {name.lower(): ROOT / f"{name}.md" for name in ABOUT}
