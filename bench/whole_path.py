@@ -87,17 +87,22 @@ def whole_path(
 
 def scene(image: np.ndarray, size: int, rng: np.random.Generator) -> tuple[Image.Image, tuple[float, float]]:
     """A face uint8 [S, S] pasted into a scene, and where its middle is."""
-    room = round(ROOM * size)
-    side = size + 2 * room
-    face = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
-    patch = Image.fromarray(np.pad(np.asarray(face), room, mode="edge")).filter(ImageFilter.GaussianBlur(size / 16))
-    patch.paste(face, (room, room))
-    angle = rng.uniform(-TURN, TURN)
-    patch = lit(patch, rng).rotate(angle, Image.Resampling.BICUBIC)
+    patch = surrounded(image, size, rng)
+    side = patch.width
     blotches = Image.fromarray(rng.integers(40, 216, (6, 8)).astype(np.uint8)).resize(SCENE, Image.Resampling.BICUBIC)
     left, top = (int(rng.integers(0, whole - side + 1)) for whole in SCENE)
     blotches.paste(patch, (left, top), soft_disc(side))
     return blotches, (left + side / 2, top + side / 2)
+
+
+def surrounded(image: np.ndarray, size: int, rng: np.random.Generator) -> Image.Image:
+    """A face uint8 [S, S], `size` pixels large, with its own blurred edge around it, turned and lit otherwise."""
+    room = round(ROOM * size)
+    face = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+    patch = Image.fromarray(np.pad(np.asarray(face), room, mode="edge")).filter(ImageFilter.GaussianBlur(size / 16))
+    patch.paste(face, (room, room))
+    angle = rng.uniform(-TURN, TURN)
+    return lit(patch, rng).rotate(angle, Image.Resampling.BICUBIC)
 
 
 def lit(patch: Image.Image, rng: np.random.Generator) -> Image.Image:

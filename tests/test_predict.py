@@ -285,6 +285,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(stub: None, model: Pat
     (tmp_path / "empty").mkdir()
     sources = [*(tmp_path / name for name in bad), tmp_path / "missing.jpg", tmp_path / "empty", PHOTO]
     *failed, good = Predictor(model)(sources)
+    assert len(failed) == len(sources) - 1
     for answer, (source, (_, reason)) in zip(failed, [*zip(sources, bad.values(), strict=False)], strict=False):
         assert answer.source == str(source)
         assert answer.error.startswith(f"{source}: ") and reason in answer.error and "\n" not in answer.error
@@ -461,6 +462,20 @@ def test_pictures_looked_at_together_give_what_each_gives_alone(astronaut: Image
     for together, picture in zip(detect(pictures, 0.5), pictures, strict=True):
         (alone,) = detect([picture], 0.5)
         assert [face.score for face in together] == pytest.approx([face.score for face in alone], abs=1e-5)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux' account of memory")
+def test_photos_of_ever_new_sizes_take_no_more_memory() -> None:
+    """What the largest took is all: each later picture has a size that was never seen."""
+    code = (
+        "import numpy as np; from PIL import Image; from mien.predict.detector import find_faces\n"
+        "def memory(): return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "def see(sizes): [find_faces(Image.new('RGB', (w, h), 90)) for w, h in sizes]\n"
+        "rng = np.random.default_rng(0); see([(420, 420)] + rng.integers(33, 400, (40, 2)).tolist())\n"
+        "before = memory(); see(rng.integers(33, 400, (100, 2)).tolist()); print(memory() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 8 * 2**20
 
 
 # The command

@@ -408,7 +408,7 @@ def test_every_third_frame_is_looked_at_and_the_others_keep_its_faces(video: Pat
     stub = Stub()
     with open_footage(str(video)) as footage:
         seen = list(follow(footage, stub, every=3))
-    assert stub.asked == list(range(0, 30, 3))
+    assert sorted(stub.asked) == list(range(0, 30, 3))
     assert [result.fresh for result in seen[:4]] == [True, False, False, True]
     assert seen[4].faces == seen[3].faces != seen[6].faces
     assert len(seen) == 30

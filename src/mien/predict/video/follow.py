@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+from mien.errors import DataError
 from mien.predict.prediction import Prediction
 from mien.predict.video.tracks import Tracked, Tracker
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.predict.video.footage import Footage, Frame
+
+_WORKERS = 2  # threads that look at frames, while others are decoded, drawn and written
+_AHEAD = 2 * _WORKERS  # frames that are decoded and not yet shown
 
 
 @dataclass(frozen=True)
@@ -67,14 +74,45 @@ def follow(
     """
     tracker = Tracker(smooth, predictor.min_confidence)
     faces: tuple[Tracked, ...] = ()
-    turned = None
-    for frame in footage:
-        fresh = frame.number % every == 0
-        if fresh:
-            prediction = predictor.frame(frame.image, footage.source, frame.number, turned)
-            turned = prediction.turned if turned is None and prediction.faces else turned
+    for frame, prediction, turned in _looked_at(footage, predictor, every):
+        if prediction:
             faces = tracker.follow(prediction.faces, frame.time)
-        yield FrameResult(footage.source, frame, faces, fresh, turned or 0)
+        yield FrameResult(footage.source, frame, faces, prediction is not None, turned)
+
+
+def _looked_at(
+    footage: Footage, predictor: FramePredictorProtocol, every: int
+) -> Iterator[tuple[Frame, Prediction | None, int]]:
+    """Each frame in its turn, its faces if it was looked at, and by how much the video is turned.
+
+    Once that is known, some frames are looked at at once, ahead of time; those of a camera never are.
+    """
+    waiting: deque[tuple[Frame, Future[Prediction] | None]] = deque()
+    failures: list[DataError] = []
+    turned = None
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for frame in chain(_until_failure(footage, failures), [None]):
+            if frame:
+                looked_at = frame.number % every == 0
+                arguments = frame.image, footage.source, frame.number, turned
+                waiting.append((frame, pool.submit(predictor.frame, *arguments) if looked_at else None))
+            ahead = _AHEAD if frame and turned is not None and not footage.live else 0
+            while len(waiting) > ahead:
+                shown, future = waiting.popleft()
+                prediction = future.result() if future else None
+                if turned is None and prediction and prediction.faces:
+                    turned = prediction.turned
+                yield shown, prediction, turned or 0
+    if failures:
+        raise failures[0]
+
+
+def _until_failure(footage: Footage, failures: list[DataError]) -> Iterator[Frame]:
+    """The frames before a failure, which is kept: those that wait are shown before it is said."""
+    try:
+        yield from footage
+    except DataError as error:
+        failures.append(error)
 
 
 def draw(result: FrameResult) -> Image.Image:
