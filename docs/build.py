@@ -36,7 +36,9 @@ TASKS = (
     "export",
     "web-app",
     "http-api",
+    "browser",
     "many-files",
+    "training-on-many",
 )
 ABOUT = ("MODEL_CARD", "RECORDS", "EXPERIMENTS", "CHANGELOG", "CONTRIBUTING")
 PAGES = {name: DOCS / f"{name}.md" for name in TASKS} | {name.lower(): ROOT / f"{name}.md" for name in ABOUT}

@@ -13,6 +13,7 @@ from conftest import random_faces
 
 from mien.data.dataset import Dataset
 from mien.errors import DataError
+from mien.models.architectures import ARCHITECTURES, Architecture
 from mien.models.model import Model
 from mien.models.networks import build, torch_network
 from mien.records.recipe import Recipe
@@ -21,12 +22,16 @@ from mien.train.progress import Listener
 from mien.train.state import State
 
 CLASSES = ("calm", "cross", "glad")
+ARCHITECTURES["small"] = Architecture(
+    ((8, 8), (16,)), dropout=0.2, dense=16, stage_dropout=0.1, block="residual", squeeze=4
+)
 
 
 @dataclass(frozen=True)
 class Case:
     """A training: its recipe, how many faces, and after how many epochs it is left.
 
+    side: pixels of a face.
     double: all of it in float64, where whatever differs by more than rounding stands out.
     """
 
@@ -38,6 +43,7 @@ class Case:
     init: bool = False
     double: bool = True
     bfloat16: bool = False
+    side: int = 24
     start: State | None = None
 
 
@@ -92,7 +98,7 @@ def train(case: Case) -> Noted:
         torch.set_default_dtype(torch.float64)
         torch.Tensor.float = torch.Tensor.double
         trainer.fuse = lambda network: None
-    data, val = faces(case.faces, votes=case.votes), faces(30, votes=False)
+    data, val = (_faces(count, case) for count in (case.faces, 30))
     teachers = [_model(str(case.recipe.network), seed) for seed in range(case.teachers)]
     init = _model(str(case.recipe.network), 9) if case.init else None
     listener = Listener(on_epoch=noted.states.append)
@@ -109,10 +115,11 @@ def train_together(case: Case, out: Path) -> None:
             torch.save(noted, out)
 
 
-def faces(count: int, *, votes: bool) -> Dataset:
-    """Faces, with shares of votes if wanted."""
+def _faces(count: int, case: Case) -> Dataset:
+    data, zoom = random_faces(count, CLASSES), case.side // 24
     shares = np.random.default_rng(0).dirichlet((1, 1, 1), count).astype(np.float32)
-    return replace(random_faces(count, CLASSES), shares=shares if votes else None)
+    images = data.images.repeat(zoom, 1).repeat(zoom, 2)
+    return replace(data, images=images, shares=shares if case.votes else None)
 
 
 def _model(network: str, seed: int) -> Model:

@@ -18,12 +18,13 @@ from PIL import Image
 
 from mien.audit import suspects
 from mien.audit.findings import Audit, audit, audit_facts
-from mien.audit.near import hashes
+from mien.audit.near import MOST_BITS, hashes
 from mien.audit.record import audit_record
 from mien.audit.suspects import FOLDS, FoldProgress, _folds, find_suspects
 from mien.audit.tables import audit_text, to_drop, write_tables
 from mien.cli.app import main
 from mien.data.dataset import Dataset
+from mien.data.drawn import write_drawn
 from mien.data.drop import drop_text, read_drop, without
 from mien.data.manifest import read_manifest
 from mien.data.prepare import SplitOptions, plan
@@ -291,12 +292,21 @@ def test_a_report_reads_what_the_audit_found(seen: Audit, tmp_path: Path, looked
     assert AuditRecord.read(tmp_path) == record
 
 
+def test_pairs_of_like_hashes_and_unlike_pixels_are_no_near_copies(tmp_path: Path) -> None:
+    write_drawn(tmp_path / "faces", count=70)
+    found = audit(open_source(tmp_path / "faces"))
+    images = found.faces.images
+    apart = np.bitwise_count(hashes(images)[:, None] ^ hashes(images[:, :, ::-1])[None])
+    assert (apart <= MOST_BITS).any(), "there are pairs to look at"
+    assert found.near == ()
+
+
 def test_folds_keep_copies_and_near_copies_together(seen: Audit) -> None:
     folds = _folds(seen, 0)
     assert set(folds) == set(range(FOLDS))
     for group in np.unique(seen.groups):
         assert len(set(folds[seen.groups == group])) == 1
-    assert all(folds[pair.first] == folds[pair.second] for pair in seen.near)
+    assert seen.near and all(folds[pair.first] == folds[pair.second] for pair in seen.near)
     assert (folds != _folds(seen, 1)).any()
 
 

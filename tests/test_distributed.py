@@ -74,8 +74,9 @@ def assert_alike(one: Noted, other: Noted, tolerance: float) -> None:
         (Case(replace(SHORT, batch_size=6), faces=19, votes=True), (2, 4)),  # the last batch has one face
         (Case(TINY, faces=45, votes=True, teachers=2), (2,)),
         (Case(replace(TINY, freeze=2, adjust=0.0), faces=45, init=True), (2,)),
+        (Case(replace(SHORT, network="small", batch_size=6), faces=13, side=48), (2,)),
     ],
-    ids=["uneven", "votes-teachers-ema", "init-freeze"],
+    ids=["uneven", "votes-teachers-ema", "init-freeze", "residual-dropout-of-maps"],
 )
 def test_any_number_of_processes_trains_the_same_network(case: Case, sizes: tuple[int, ...], trained: Any) -> None:
     """In float64, where only rounding of 1e-16 is left to differ."""
@@ -95,9 +96,9 @@ def test_twenty_steps_in_float32(trained: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in ("ladder-0", "modern")])
 def test_twenty_steps_of_each_recipe(name: str, trained: Any) -> None:
     """As it is, with its own batch size, rate and schedule, on 1, 2 and 4 processes."""
-    recipe = find_recipe(name)
-    network = recipe.network or "tiny"
-    case = Case(replace(recipe, network=network), 20 * recipe.batch_size, 1, init=not recipe.network, double=False)
+    recipe, init = find_recipe(name), name == "finetune"
+    recipe = replace(recipe, network="tiny") if init else recipe
+    case = Case(recipe, 20 * recipe.batch_size, leave_after=1, init=init, double=False, side=48)
     alone = trained(case, 1)
     assert len(alone.losses) == 20
     for size in (2, 4):

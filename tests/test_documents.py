@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from mien.cli.app import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
 
 
@@ -80,7 +82,7 @@ def test_described_flags_exist(name: str) -> None:
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PAGES = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
-FENCES = ("sh", "python", "json", "text", "js")
+FENCES = ("sh", "python", "json", "text", "js", "html")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -225,6 +227,27 @@ def test_the_reference_has_the_public_names(site: Path) -> None:
     html = (site / "api/mien.html").read_text(encoding="utf-8")
     for name in mien.__all__:
         assert name.startswith("__") or f'id="{name}"' in html, name
+
+
+def shown_names() -> set[tuple[str, str]]:
+    """Module and name of what Mien offers at its front doors, and of what documents and examples import."""
+    doors = {(room, name) for room in ("mien", "mien.train", "mien.evaluate") for name in import_module(room).__all__}
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
+    texts = [text for page in pages for text in PYTHON.findall(page)]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")]
+    imports = [node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").split(".")[0] == "mien"]
+    return doors | {(str(node.module), alias.name) for node in ours for alias in node.names}
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(shown_names()))
+def test_public_names_have_an_example_that_is_run(module: str, name: str) -> None:
+    """Functions and classes; pytest runs what their docstrings show."""
+    value = getattr(import_module(module), name)
+    text = value.__doc__ or ""
+    if callable(value):
+        assert ">>>" in text
+        assert "doctest: +SKIP" not in text
 
 
 def test_a_folder_of_something_else_is_not_emptied(tmp_path: Path) -> None:

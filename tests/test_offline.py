@@ -50,6 +50,7 @@ PROGRAMS = {
     "prepare": "prepare.py",
     "train": "-m mien train --data faces --epochs 1 --out run --save-as model.h5",  # with matplotlib and Keras
 }
+EXTRA = {"train": ("torch", "keras"), "batch": ("pyarrow",)}  # modules, beside the core's
 ASKED_FOR = {
     "batch": {"table"},
     "explain": {"why"},
@@ -113,10 +114,16 @@ def written(calls: list[str], desk: Path) -> list[str]:
     return [path for path in found if path.startswith("/") and not path.startswith((*HARMLESS, inside))]
 
 
+def skip_without(name: str) -> None:
+    """Skip where the core alone is installed, and the program needs more."""
+    for module in EXTRA.get(name, ()):
+        if find_spec(module) is None:
+            pytest.skip(f"{name} needs {module}")
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_only_what_was_asked_for_is_left(name: str, desk: Path) -> None:
-    if name == "train" and not (find_spec("torch") and find_spec("keras")):
-        pytest.skip("the core alone does not train")
+    skip_without(name)
     before = {path.name for path in (desk / "work").iterdir()}
     done = run(desk, PROGRAMS[name])
     assert done.returncode == 0, done.stderr
@@ -127,6 +134,7 @@ def test_only_what_was_asked_for_is_left(name: str, desk: Path) -> None:
 
 @pytest.mark.parametrize("name", ["predict", "Predictor", "workers", "batch"])
 def test_no_connection_is_tried_and_nothing_is_written_elsewhere(name: str, desk: Path) -> None:
+    skip_without(name)
     done, calls = traced(desk, PROGRAMS[name])
     assert done.returncode == 0, done.stderr
     assert connections(calls) == []

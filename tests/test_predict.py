@@ -285,6 +285,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(stub: None, model: Pat
     (tmp_path / "empty").mkdir()
     sources = [*(tmp_path / name for name in bad), tmp_path / "missing.jpg", tmp_path / "empty", PHOTO]
     *failed, good = Predictor(model)(sources)
+    assert len(failed) == len(sources) - 1
     for answer, (source, (_, reason)) in zip(failed, [*zip(sources, bad.values(), strict=False)], strict=False):
         assert answer.source == str(source)
         assert answer.error.startswith(f"{source}: ") and reason in answer.error and "\n" not in answer.error

@@ -42,6 +42,10 @@ class Preprocess:
     | zero bytes, text, cut short, damaged | refused |
     | more than 2^25 pixels | at half the size |
     | more than 110 million pixels, by the header | refused, not decoded |
+
+    >>> gray = Preprocess().gray(Image.new("RGB", (640, 480), "white"))
+    >>> gray.shape, Preprocess().scale(gray[None]).max()
+    ((48, 48), np.float32(1.0))
     """
 
     size: int = 48

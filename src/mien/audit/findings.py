@@ -78,7 +78,18 @@ class Audit:
 
 
 def audit(source: Source) -> Audit:
-    """Look at every image of `source`; raises DataError if any cannot be read."""
+    """Look at every image of `source`; raises DataError if any cannot be read.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mien.data.drawn import write_drawn
+    >>> from mien.data.sources import open_source
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_drawn(Path(folder) / "faces", count=70)
+    ...     findings = audit(open_source(f"{folder}/faces"))
+    >>> len(findings.names), int(findings.copy.sum())
+    (70, 2)
+    """
     faces = load(source)
     images, groups = faces.images, copy_groups(faces.images)
     _, firsts = np.unique(groups, return_index=True)

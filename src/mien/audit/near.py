@@ -8,6 +8,7 @@ below 0.92 different people begin to appear.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def _likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np
 
 def _standard(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Pixels [P, S, S] as rows [P, S * S] with mean 0 and length 1 (or 0, where all are equal)."""
-    rows = images.reshape(len(images), -1).astype(np.float32)
+    rows = images.reshape(len(images), prod(images.shape[1:])).astype(np.float32)  # of no image too
     rows -= rows.mean(axis=1, keepdims=True)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 

@@ -52,7 +52,7 @@ def batch(
         min_confidence: mark faces whose confidence or quality is below it as uncertain.
         min_face: look for faces from so many pixels on.
         upright: take every picture to be upright.
-        every: of a video, look at every so many frames.
+        every: in a video, look at every n-th frame only.
     """
     require("mien batch", "pyarrow", *(["ray"] if engine == "ray" else []))
     from mien.models.files import model_digest

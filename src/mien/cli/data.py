@@ -41,8 +41,8 @@ def prepare(
             kaggle:<owner>/<name>.
         output_dir: where train/ val/ test/ and manifest.csv are written.
         train_frac: share of each class for training.
-        val_frac: share of each class for choosing.
-        test_frac: share of each class for the final measurement.
+        val_frac: share of each class for validation.
+        test_frac: share of each class for the final test.
         split: "official" keeps the division that the source brings along.
         seed: draws the division.
         allow_leaks: let copies of one face fall into different parts, for comparison.
@@ -50,7 +50,7 @@ def prepare(
         drop: list of images to leave out, as `mien audit` writes it (drop.csv).
         votes: what annotators said of the faces, for the manifest: fer2013new.csv, ferplus.csv, or a CSV of file and
             one column a class.
-        overwrite: replace a division prepared otherwise.
+        overwrite: replace a folder that was prepared differently.
     """
     from mien.data.drop import read_drop
     from mien.data.facts import preparation_facts

@@ -53,8 +53,8 @@ def predict(
             over 33 megapixels are copied at half their size.
         csv: write a row for each face, and for each photo or frame without one, to this .csv file.
         chart: draw what the faces of a video showed over its time into this .png; needs the extra `report`.
-        every: of a video, look at every so many frames.
-        smooth: of a video, time constant in seconds with which answers follow what is seen.
+        every: in a video, look at every n-th frame only.
+        smooth: in a video, time constant of the smoothing of answers, in seconds; 0 for none.
     """
     from mien.predict.photos import divide
     from mien.predict.prediction import Prediction

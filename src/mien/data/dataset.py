@@ -24,6 +24,11 @@ class Dataset:
     images: uint8 [N, S, S], gray. labels: int64 [N], indices into `classes`. paths: `<class>/<file>`, one a face.
     shares: float32 [N, K], each class' share of the votes, where annotators voted on the faces; labels then follow
     them.
+
+    >>> images, labels = np.zeros((3, 48, 48), np.uint8), np.array([0, 1, 1])
+    >>> faces = Dataset(images, labels, ("happy", "sad"), ("happy/1.png", "sad/2.png", "sad/3.png"))
+    >>> len(faces), faces.counts()
+    (3, array([1, 2]))
     """
 
     images: NDArray[np.uint8]
@@ -84,6 +89,12 @@ class Split:
 
     A part that the source lacks is an empty data set. `origin` says in words who made the division. val_of_train:
     whether val was drawn from the source's own train part.
+
+    >>> images, labels = np.zeros((2, 48, 48), np.uint8), np.array([0, 1])
+    >>> faces = Dataset(images, labels, ("happy", "sad"), ("happy/1.png", "sad/2.png"))
+    >>> nobody = faces.subset(np.array([], int))
+    >>> list(Split(faces, faces, nobody, "the same faces twice").parts())
+    ['train', 'val']
     """
 
     train: Dataset

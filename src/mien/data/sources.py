@@ -68,6 +68,14 @@ def open_source(path: str | Path, classes: Mapping[str, str] | None = None) -> S
     folders that cannot be read. `classes` renames classes, `{"1": "surprise", ...}`, or leaves them out,
     `{"contempt": ""}`; class folders that are all synonyms of our seven are renamed to these unasked.
     Raises UsageError or DataError naming the remedy.
+
+    >>> import tempfile
+    >>> from mien.data.drawn import write_drawn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_drawn(Path(folder) / "faces", count=70)
+    ...     source = open_source(f"{folder}/faces", classes={"disgust": ""})
+    >>> len(source.classes), source.remark
+    (6, 'left out: disgust')
     """
     path = download(Path(path).as_posix()) if is_kaggle(str(path)) else Path(path)
     with os_errors(path):

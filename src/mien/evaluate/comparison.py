@@ -69,7 +69,15 @@ def labels_of(faces: Dataset, name: str) -> Answers:
 
 
 def read_answers(path: Path) -> Answers:
-    """The predictions in a `predictions.csv`, ours or anyone's; raises DataError where they cannot be used."""
+    """The predictions in a `predictions.csv`, ours or anyone's; raises DataError where they cannot be used.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "theirs.csv"
+    ...     _ = table.write_text("path,label,predicted\\nhappy/1.png,happy,sad\\n")
+    ...     read_answers(table).by_path
+    {'happy/1.png': ('happy', 'sad')}
+    """
     by_path: dict[str, tuple[str, str]] = {}
 
     def add(row: dict[str, str]) -> None:

@@ -42,6 +42,12 @@ class Evaluation:
     probabilities: float32 [N, K]. in_training: whether a copy of the face is in training, bool [N]; None where that is
     unknown. flipped: the mean over the face and its mirror image, float32 [N, K], and corruptions: accuracy on
     corrupted faces; None where they were not asked for.
+
+    >>> faces = Dataset(np.zeros((2, 48, 48), np.uint8), np.array([0, 1]), ("no", "yes"), ("no/1.png", "yes/2.png"))
+    >>> probabilities = np.array([[0.8, 0.2], [0.6, 0.4]], np.float32)
+    >>> done = Evaluation(faces, probabilities, score(probabilities, faces.labels, faces.classes))
+    >>> done.right, done.scores.accuracy
+    (array([ True, False]), 0.5)
     """
 
     faces: Dataset
@@ -97,9 +103,14 @@ def evaluate(
     copies of these are told apart. The data may lack some of the model's classes; raises ModelError where the model
     lacks one of theirs.
 
-    >>> from mien import open_data, read_model                                              # doctest: +SKIP
-    >>> evaluate(read_model("base"), open_data("data").test).scores.accuracy_ci95           # doctest: +SKIP
-    (0.84, 0.864)
+    >>> import tempfile
+    >>> from mien import open_data, read_model
+    >>> from mien.data.drawn import write_drawn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_drawn(Path(folder) / "faces", count=70)
+    ...     faces = open_data(f"{folder}/faces").test
+    >>> evaluate(read_model("tiny"), faces).scores.n
+    9
     """
     faces = with_majority(match_classes(model, faces))
     in_training = shared_with(faces.images, trained_on.images) if trained_on else None

@@ -19,6 +19,11 @@ def grad_cam(model: Model, images: NDArray[np.uint8], targets: NDArray[np.int64]
 
     The maps of the last convolution are weighed by the mean gradient of the class's logit, summed, cut at zero
     and scaled so that each map's maximum is 1 (a map that is zero throughout stays zero).
+
+    >>> from mien.models.networks import build
+    >>> model = Model(build("classic", 2), "classic", ("no", "yes"))
+    >>> grad_cam(model, np.zeros((3, 48, 48), np.uint8), np.array([0, 1, 1])).shape
+    (3, 48, 48)
     """
     maps = [
         _maps(model, images[start : start + _BATCH], targets[start : start + _BATCH])

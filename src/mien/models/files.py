@@ -84,7 +84,16 @@ def read_model(
 
 
 def write_model(model: Model, path: str | Path) -> None:
-    """Write `model` to `path`, whole or not at all; the suffix picks the format."""
+    """Write `model` to `path`, whole or not at all; the suffix picks the format.
+
+    >>> import tempfile
+    >>> from mien.models.networks import build
+    >>> model = Model(build("classic", 2), "classic", ("no", "yes"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_model(model, f"{folder}/untrained.safetensors")
+    ...     read_model(f"{folder}/untrained.safetensors").classes
+    ('no', 'yes')
+    """
     path = Path(path)
     writer = _module(_format(path).module)
     atomic.write_with(path, lambda temporary: writer.write(model, temporary))

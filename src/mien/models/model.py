@@ -71,6 +71,11 @@ class Model:
     how frequent each class was in training, which the probabilities assume; empty where that is unknown. labels: the
     label source that it answers by, "votes" or "fer2013"; "" where its file does not say. others: the heads by which
     it can answer as well.
+
+    >>> from mien import read_model
+    >>> model = read_model("tiny")
+    >>> model.architecture, len(model.classes), model.notes["recipe"]
+    ('tiny', 7, 'tiny')
     """
 
     network: LogitsProtocol
@@ -207,6 +212,10 @@ def predict_proba(
 
     prior: "natural" where expressions are as frequent as in training, "uniform" where each is as likely as any other
     (Menon et al. 2021, arXiv:2007.07314). Raises ModelError where the model does not know how frequent they were.
+
+    >>> from mien import read_model
+    >>> predict_proba(read_model("tiny"), np.zeros((2, 48, 48), np.uint8)).shape
+    (2, 7)
     """
     answers = logits(model, images, device)
     return softmax(answers / model.temperature - _log_prior(model, prior)).astype(np.float32)

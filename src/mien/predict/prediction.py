@@ -16,6 +16,9 @@ class Prediction:
     None. error: why the picture could not be read; then there are no faces. turned: by how many degrees clockwise (90,
     180, 270) the picture lies, as its faces tell; 0 for an upright one. animated: the picture is the first frame of
     several; the others were not looked at.
+
+    >>> Prediction("gone.jpg", None, (), "gone.jpg: no such file").to_dict()
+    {'source': 'gone.jpg', 'frame': None, 'faces': [], 'error': 'gone.jpg: no such file'}
     """
 
     source: str

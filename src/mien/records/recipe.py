@@ -44,6 +44,9 @@ class Recipe:
     none; the EMA is what is validated and saved. freeze: how many of the first blocks of convolutions stay as they
     begin. keep: which epoch's model is saved, that of the "lowest" validation loss or the "last": then nothing is
     chosen, and the validation figures are unbiased by the choice.
+
+    >>> Recipe("patient", epochs=100, augment=Augment(rotation=5)).rate
+    0.001
     """
 
     name: str

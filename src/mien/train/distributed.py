@@ -10,6 +10,7 @@ CPUs talk by gloo, GPUs by nccl. Without torchrun there is one process, rank 0 o
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -186,11 +187,12 @@ class GlobalDropout(nn.Dropout):
     batch: int
 
     def forward(self, input: Tensor) -> Tensor:
-        """Features [b, F] of this rank's rows."""
+        """Features [b, F] or maps [b, C, H, W] of this rank's rows."""
         if not self.training:
             return input
-        kept = dropout(input.new_ones(self.batch, *input.shape[1:]), self.p)
-        return input * kept[share(self.batch)]
+        size, strides = (self.batch, *input.shape[1:]), (math.prod(input.shape[1:]), *input.stride()[1:])
+        ones = input.new_empty_strided(size, strides).fill_(1)  # drawn in the order in which the numbers lie in memory
+        return input * dropout(ones, self.p)[share(self.batch)]
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):

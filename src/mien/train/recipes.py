@@ -93,7 +93,11 @@ _ABOUT = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe called `name`; raises UsageError listing those there are."""
+    """The recipe called `name`; raises UsageError listing those there are.
+
+    >>> find_recipe("classic").epochs
+    30
+    """
     if name not in RECIPES:
         raise UsageError(f"unknown recipe '{name}'; there are {', '.join(RECIPES)}")
     return RECIPES[name]

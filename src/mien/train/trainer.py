@@ -55,6 +55,11 @@ class TrainResult:
     """What training leaves: the model of the selected epoch, `best`, and every epoch's figures.
 
     ended: "finished", "stopped early" or "interrupted".
+
+    >>> epoch = Epoch(1, loss=1.9, accuracy=0.2, val_loss=1.8, val_accuracy=0.3, lr=0.1, seconds=2, images_per_second=9)
+    >>> model = Model(build("classic", 2), "classic", ("no", "yes"))
+    >>> TrainResult(model, (epoch,), epoch, "finished").best.val_accuracy
+    0.3
     """
 
     model: Model
@@ -89,6 +94,18 @@ def train(
     Raises TrainingError where the network gives the same answer for every face or the loss is no number, UsageError for
     an unknown device or network, DataError where a part has no faces, ModelError where a teacher names other classes,
     or `init` is another network than the recipe's.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from mien import open_data
+    >>> from mien.data.drawn import write_drawn
+    >>> from mien.train import find_recipe
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_drawn(Path(folder) / "faces", count=70)
+    ...     data = open_data(f"{folder}/faces")
+    >>> result = train(replace(find_recipe("classic"), epochs=1), data.train, data.val)
+    >>> result.ended, len(result.history)
+    ('finished', 1)
     """
     if recipe.epochs < 1:
         raise UsageError("training takes at least one epoch; give --epochs 1 or more")
