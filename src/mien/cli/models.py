@@ -20,7 +20,7 @@ def calibrate(
     save_as: Annotated[Path, tyro.conf.arg(metavar="FILE")],
     data: PartOptions = _VAL,
 ) -> None:
-    """Fit the temperature, so that of answers given with 80 % confidence four in five are right.
+    """Fit the temperature: of answers given with 80 %, four in five are to be right.
 
     Args:
         save_as: the model file to write, with the temperature in it.

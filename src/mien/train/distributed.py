@@ -37,7 +37,11 @@ class RankLostError(TrainingError):
 
 
 def rank() -> int:
-    """The number of this process, counted from 0."""
+    """The number of this process, counted from 0.
+
+    >>> rank()
+    0
+    """
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -51,6 +55,10 @@ def joined() -> Iterator[None]:
     """Inside, the processes that torchrun started train together.
 
     An error that any of them raises ends all; rank 0 raises it, the others leave with exit code 2.
+
+    >>> with joined():
+    ...     size()
+    1
     """
     if not (dist.is_available() and dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1):
         yield

@@ -104,7 +104,11 @@ def find_recipe(name: str) -> Recipe:
 
 
 def with_changes(recipe: Recipe, **changes: Any) -> Recipe:
-    """`recipe` with the given fields changed; those that are None stay. Raises UsageError for senseless values."""
+    """`recipe` with the given fields changed; those that are None stay. Raises UsageError for senseless values.
+
+    >>> with_changes(find_recipe("base"), epochs=2, rate=None).epochs
+    2
+    """
     changed = replace(recipe, **{name: value for name, value in changes.items() if value is not None})
     for name in ("epochs", "batch_size", "rate"):
         if not 0 < getattr(changed, name) < inf:
