@@ -18,7 +18,7 @@ TRY := build/try
 CORE_TESTS := test_annotate test_archives test_images test_offline test_prepare test_preprocess test_sources test_split test_tables
 TRAIN_TESTS := test_augment test_explain test_figures test_formats test_keras_h5 test_networks test_scores test_train
 
-.PHONY: demo test long check coverage docs serve page runtime core lowest build try-wheel try-sdist tag-is-version lock clean
+.PHONY: demo test long check coverage docs site serve page runtime core lowest build try-wheel try-sdist tag-is-version lock clean
 
 demo: $(READY)
 	$(BIN)/mien demo
@@ -43,6 +43,10 @@ coverage: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/build.py
+
+# As it is published: the documents, and the page without a server beside them.
+site: docs runtime
+	$(BIN)/mien page build/site/page
 
 serve: $(READY)
 	$(BIN)/mien serve --open

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -120,11 +121,13 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     faces = read(args.data, args.votes)
 
-    pairs = calibrated(two_headed(args.checkpoint, faces), faces)
-    write_model(pairs, args.out / "pairs.safetensors")
+    pairs = two_headed(args.checkpoint, faces)
     noted = with_notes(pairs, int8=f"ranges of training faces of {args.data.name}")
     write_int8(noted, args.out / "pairs.onnx", faces.train_labels.images)
-    small = read_model(args.out / "pairs.onnx")
+    small = calibrated(read_model(args.out / "pairs.onnx"), faces)
+    write_model(small, args.out / "pairs.onnx")
+    pairs = replace(pairs, temperature=small.temperature, others=small.others)
+    write_model(pairs, args.out / "pairs.safetensors")
     shipped = [read_model(name) for name in ("base", "base-fer2013")]
     models = {"base": shipped[0], "base-fer2013": shipped[1], "pairs": small}
     for name, members in (("pairs-flip", [small]), ("large", [small, *shipped])):

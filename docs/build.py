@@ -36,6 +36,7 @@ TASKS = (
     "export",
     "web-app",
     "http-api",
+    "browser",
     "many-files",
     "training-on-many",
 )

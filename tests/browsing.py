@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -15,6 +17,17 @@ _KINDS = {
     ".html": "text/html", ".css": "text/css", ".mjs": "text/javascript", ".js": "text/javascript", ".txt": "text/plain",
     ".wasm": "application/wasm", ".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml",
 }  # fmt: skip
+
+
+def write_camera(path: Path, face: Image.Image) -> Path:
+    """A camera's film in y4m, 640 x 480: a face on dark ground, on its way around; nine seconds."""
+    with open(path, "wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\n")
+        for turn in np.linspace(0, 2 * np.pi, 90, endpoint=False):
+            picture = Image.new("L", (640, 480), 16)
+            picture.paste(face, (round(190 + 90 * np.sin(turn)), round(110 + 60 * np.sin(2 * turn))))
+            file.write(b"FRAME\n" + picture.tobytes() + bytes([128]) * (640 * 480 // 2))
+    return path
 
 
 @contextmanager

@@ -190,7 +190,8 @@ def test_shards_say_what_made_them(whole: Path) -> None:
 def killed(place: int, photos: Path, out: Path) -> bool:
     """Let a batch be killed at its `place`-th write; False where it came to its end before."""
     command = [sys.executable, TESTS / "batches.py", str(place), "batch", photos, out, *FEW]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
+    where = {**os.environ, "TMPDIR": str(out.parent)}  # of what a killed process leaves
+    done = subprocess.run(list(map(str, command)), env=where, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0
 
@@ -211,24 +212,31 @@ def test_a_killed_batch_goes_on_as_if_nothing_had_been(
     assert files(out) == files(whole)
 
 
+def killed_after(seconds: float, photos: Path, out: Path) -> bool:
+    """The same by the clock."""
+    where = {**os.environ, "TMPDIR": str(out.parent)}
+    command = [sys.executable, "-m", "mien", "batch", str(photos), str(out), *FEW]
+    with subprocess.Popen(command, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            return process.wait(seconds) != 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return True
+
+
 @pytest.mark.long
 def test_killed_fifty_times(photos: Path, whole: Path, tmp_path: Path) -> None:
-    """At every write of the first shards, then at moments of the clock, all in one folder after another."""
-    kills, round_ = 0, 0
+    """In one folder after another, each killed at all its writes in turn, or ever later by the clock, to its end."""
+    kills = folders = 0
     while kills < 50:
-        out, round_ = tmp_path / f"table{round_}", round_ + 1
-        for place in range(1, 30):
-            if not killed(place, photos, out):
+        out, by_clock = tmp_path / f"table{folders}", folders % 2
+        folders += 1
+        for number in range(1, 60):
+            if not (killed_after(0.5 + number / 10, photos, out) if by_clock else killed(number, photos, out)):
                 break
             kills += 1
-            assert all(files(out)[name] == data for name, data in files(whole).items() if (out / name).exists())
-        for milliseconds in range(600, 2400, 150):
-            command = [sys.executable, "-m", "mien", "batch", str(photos), str(out), *FEW]
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                time.sleep(milliseconds / 1000)
-                process.kill()
-            kills += process.returncode != 0
-            assert all(files(out)[name] == data for name, data in files(whole).items() if (out / name).exists())
+            there = files(out) if out.exists() else {}
+            assert all(there[name] == data for name, data in files(whole).items() if name in there)
         assert main(["batch", str(photos), str(out), *FEW]) == 0
         assert files(out) == files(whole)
 
@@ -252,7 +260,8 @@ def test_ctrl_c_keeps_what_is_done(photos: Path, whole: Path, tmp_path: Path) ->
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_workers_end_with_a_killed_batch(photos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mien", "batch", str(photos), str(tmp_path / "table"), "--workers", "2"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    where = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while len(children := psutil.Process(process.pid).children()) < 2:
             assert process.poll() is None
             time.sleep(0.02)

@@ -82,7 +82,7 @@ def test_described_flags_exist(name: str) -> None:
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PAGES = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
-FENCES = ("sh", "python", "json", "text", "js")
+FENCES = ("sh", "python", "json", "text", "js", "html")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

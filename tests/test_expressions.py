@@ -1,6 +1,7 @@
 """`Expressions` in other people's engines: the same rows everywhere."""
 
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ def test_datasets_with_pictures_inside(paths: list[str], wanted: Any) -> None:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:PySpark does not:FutureWarning")
-def test_spark(paths: list[str], wanted: Any) -> None:
+def test_spark(paths: list[str], wanted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     sql = pytest.importorskip("pyspark.sql")
     try:
         spark = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()

@@ -315,8 +315,10 @@ def test_a_video(visit, webm):
     lines = [json.loads(line) for line in downloaded(page, "JSON").splitlines()]
     assert [line["frame"] for line in lines] == list(range(10)) and lines[3]["time"] == 0.6
     assert all(line["source"] == "drawn.webm" and len(line["faces"]) == 1 for line in lines)
+    assert [face["track"] for line in lines for face in line["faces"]] == [1] * 10
+    assert all(list(line) == ["source", "frame", "time", "faces"] for line in lines)
     table = downloaded(page, "CSV").decode().splitlines()
-    assert len(table) == 11 and table[4].startswith("drawn.webm,3,0.600,,")
+    assert len(table) == 11 and table[4].startswith("drawn.webm,3,0.600,1,")
     page.locator("#video-time").click(position={"x": 300, "y": 40})
     assert page.locator("#video-view").evaluate("video => video.currentTime") > 0.3
 

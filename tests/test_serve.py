@@ -179,7 +179,7 @@ def test_models(server):
     answer = server.ask("/v1/models").json()
     assert answer["default"] == "base"
     names = {model["name"]: model for model in answer["models"]}
-    assert names.keys() == {"base", "base-fer2013", "tiny"}
+    assert names.keys() == {"base", "base-fer2013", "large", "tiny"}
     assert [each["name"] for each in names["tiny"]["classes"]] == list(read_model("tiny").classes)
     assert all(re.fullmatch("#[0-9a-f]{6}", each["colour"]) for each in names["tiny"]["classes"])
     assert names["base"]["licence"] == "MIT" and 0.8 < names["base"]["measured"]["accuracy"] < 0.9

@@ -55,7 +55,7 @@ MODEL = tyro.conf.arg(
     aliases=["--model"],
     metavar="MODEL",
     help="model file (.safetensors, .onnx, .keras, .h5), run folder, or the name of a model that comes with Mien: "
-    "base, tiny or base-fer2013.",
+    "large, base, tiny or base-fer2013.",
 )
 CLASSES = option(
     "NAMES", "as they are", "names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out)."

@@ -25,7 +25,7 @@ ALIGNING = [0, 1, 3, 4]
 _IN_BOX = np.array([[0.28, 0.38], [0.72, 0.38], [0.5, 0.59], [0.325, 0.745], [0.675, 0.745]])
 
 _LONGEST_SIDE = 384  # pixels of a cut-out face, whatever the photo's
-_STEPS = 16  # of a pixel, to which landmarks are rounded: their last bits differ between machines
+_STEPS = 8  # of a pixel, to which landmarks are rounded: their last bits differ between machines
 
 # In a face, as shares of its side: what aligns it, as complex numbers; their middle; and how they lie around that.
 _THERE = [complex(*point) for point in POSITIONS[ALIGNING].tolist()]

@@ -7,7 +7,7 @@ const POSITIONS = [[0.31, 0.38], [0.69, 0.38], [0.5, 0.59], [0.344, 0.758], [0.6
 const ALIGNING = [0, 1, 3, 4]; // the eyes and the corners of the mouth
 const IN_BOX = [[0.28, 0.38], [0.72, 0.38], [0.5, 0.59], [0.325, 0.745], [0.675, 0.745]];
 const LONGEST_SIDE = 384; // pixels of a cut-out face, whatever the photo's
-const STEPS = 16; // of a pixel, to which landmarks are rounded: their last bits differ between machines
+const STEPS = 8; // of a pixel, to which landmarks are rounded: their last bits differ between machines
 
 export { ALIGNING, POSITIONS };
 

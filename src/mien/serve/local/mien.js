@@ -53,7 +53,7 @@ export class Mien {
    * The faces in a picture and the expression on each, as `mien predict --json` tells them.
    *
    * image: a Blob or File, an <img>, <canvas> or <video>, an ImageBitmap or ImageData. A Blob's pixels are those that
-   * Python sees; an element's those that the browser shows. options: model, prior ("natural", "uniform"), crop
+   * Python sees; an element's those that the browser shows. options: model, labels ("votes", "fer2013"), prior ("natural", "uniform"), crop
    * ("detect", "none"), min_confidence, min_face, max_faces, upright, tta; see `mien predict --help`. A Blob that is no
    * picture gives an `error` and no faces.
    */

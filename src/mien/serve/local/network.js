@@ -32,30 +32,40 @@ export function metadata(bytes) {
   return found;
 }
 
-/** A network and what travels with its weights: classes, size of its faces, temperature, prior. */
+/** A network and what travels with its weights: classes, size of its faces, and of each head temperature and prior. */
 export class Network {
-  constructor(ort, session, header) {
-    Object.assign(this, { ort, session, classes: header.classes, size: header.preprocess.size });
-    this.temperature = header.temperature ?? 1;
-    this.prior = header.prior ?? [];
+  /** sources: the label sources by which it can answer. */
+  constructor(ort, session, header, sources = []) {
+    Object.assign(this, { ort, session, sources, classes: header.classes, size: header.preprocess.size });
+    const { labels = "", temperature = 1, prior = [], others = [] } = header;
+    this.heads = [{ labels, temperature, prior, output: "logits" }, ...others.map((head) => ({ ...head, output: `${head.labels}_logits` }))];
+  }
+
+  #head(labels) {
+    if (labels && !this.sources.includes(labels)) {
+      const has = this.sources.join(" and ") || "a label source that its file does not name";
+      throw new Error(`The model answers by ${has}; ask for no other.`);
+    }
+    return this.heads.find((head) => head.labels === labels) ?? this.heads[0];
   }
 
   /** Class probabilities, an array of K a face, of gray squares (Uint8Array of size x size each). */
-  async probabilities(squares, prior = "natural") {
-    if (!squares.length) return [];
-    if (prior === "uniform" && !this.prior.length) {
-      throw new Error("the model does not tell how frequent each class was in training; leave out the uniform prior");
+  async probabilities(squares, { prior = "natural", labels = "" } = {}) {
+    const head = this.#head(labels);
+    if (prior === "uniform" && !head.prior.length) {
+      throw new Error("The model does not tell how frequent each class was in training; it has no uniform prior.");
     }
+    if (!squares.length) return [];
     const pixels = new Float32Array(squares.length * this.size ** 2);
     squares.forEach((square, n) => square.forEach((gray, i) => (pixels[n * square.length + i] = gray / 255)));
     const faces = new this.ort.Tensor("float32", pixels, [squares.length, 1, this.size, this.size]);
-    const outputs = await this.session.run({ faces }, ["logits"]);
+    const outputs = await this.session.run({ faces }, [head.output]);
     const k = this.classes.length;
     const answers = squares.map((_, n) => {
-      const logits = [...outputs.logits.data.subarray(n * k, (n + 1) * k)].map((logit) => logit / this.temperature);
-      return softmax(prior === "uniform" ? logits.map((logit, i) => logit - Math.log(this.prior[i])) : logits);
+      const logits = [...outputs[head.output].data.subarray(n * k, (n + 1) * k)].map((logit) => logit / head.temperature);
+      return softmax(prior === "uniform" ? logits.map((logit, i) => logit - Math.log(head.prior[i])) : logits);
     });
-    outputs.logits.dispose();
+    outputs[head.output].dispose();
     return answers;
   }
 }

@@ -34,7 +34,7 @@ export class Predictor {
     const { faces, ...rest } = await this.#named(source, name, { ...options, max_faces: most });
     const network = await this.network(options.model);
     const prediction = JSON.parse(toLine({ source: name, faces, ...rest }));
-    for (const [i, face] of prediction.faces.entries()) face.explanation = await explain(network, faces[i].square, faces[i].emotion);
+    for (const [i, face] of prediction.faces.entries()) face.explanation = await explain(network, faces[i].square, faces[i].emotion, options.labels);
     return prediction;
   }
 
@@ -42,9 +42,9 @@ export class Predictor {
     const network = await this.network(options.model);
     const { picture, scale, animated } = await take(source, name);
     const { cuts, turned } = await this.#cuts(picture, scale, network.size, options);
-    const answers = await network.probabilities(cuts.map((cut) => cut.square.data), options.prior);
+    const answers = await network.probabilities(cuts.map((cut) => cut.square.data), options);
     if (options.tta) {
-      const mirrored = await network.probabilities(cuts.map((cut) => cut.square.mirror().data), options.prior);
+      const mirrored = await network.probabilities(cuts.map((cut) => cut.square.mirror().data), options);
       answers.forEach((answer, n) => answer.forEach((value, k) => (answer[k] = Math.fround(0.5 * Math.fround(value + mirrored[n][k])))));
     }
     const faces = cuts.map((cut, n) => face(cut, network.classes, answers[n], options.min_confidence ?? 0));

@@ -10,6 +10,7 @@ const OPTIONS = { executionProviders: ["wasm"], enableMemPattern: false, logSeve
 
 const aborted = new Set();
 let models; // address of their folder
+let list; // what is told of them
 let predictor;
 const networks = new Map();
 
@@ -26,9 +27,9 @@ async function file(name) {
 /** The network of that name, loaded once: WebAssembly's memory never shrinks. */
 function network(name) {
   if (!networks.has(name)) {
-    const loaded = file(`${name}.onnx`).then(async (bytes) => {
+    const loaded = file(`${encodeURIComponent(name)}.onnx`).then(async (bytes) => {
       const session = await ort.InferenceSession.create(bytes, OPTIONS);
-      return new Network(ort, session, JSON.parse(metadata(bytes).mien));
+      return new Network(ort, session, JSON.parse(metadata(bytes).mien), list.models.find((each) => each.name === name)?.labels);
     });
     loaded.catch(() => networks.delete(name));
     networks.set(name, loaded);
@@ -40,12 +41,11 @@ const calls = {
   /** Load the detector and the model that answers where none is named. */
   async load(folder) {
     models = folder;
-    const list = JSON.parse(new TextDecoder().decode(await file("models.json")));
-    const first = file(`${list.default}.onnx`); // on its way while the detector starts
-    first.catch(() => {});
+    list = JSON.parse(new TextDecoder().decode(await file("models.json")));
+    const first = network(list.default); // on its way while the detector starts
     const session = await ort.InferenceSession.create(await file("detector.onnx"), OPTIONS);
     predictor = new Predictor(yunet(ort, session), (name) => network(name || list.default));
-    await predictor.network();
+    await first;
     return { ...list, threads: ort.env.wasm.numThreads };
   },
   line: (source, name, options) => predictor.line(source, name, options),

@@ -3,7 +3,7 @@
 import { alertLine, announce, byId, el, percent, showIntro } from "./dom.js";
 import { drawBoxes, facePanel } from "./faces.js";
 import { Timeline } from "./timeline.js";
-import { Tracker } from "./track.js";
+import { Tracker, largest } from "./track.js";
 
 const SIDES = [640, 512, 416, 320]; // pixels, a frame's longer side: smaller where answers are slow
 const ENOUGH = 10; // answers a second
@@ -122,7 +122,7 @@ export function cameraView(app) {
   function take(prediction, time) {
     const scale = size[0] / canvas.width;
     const faces = prediction.faces.map((face) => ({ ...face, box: face.box.map((value) => scale * value) }));
-    const [main] = tracker.follow(faces, time, app.options().min_confidence);
+    const main = largest(tracker.follow(faces, time, app.options().min_confidence));
     panel(main);
     const now = performance.now();
     timeline.add(time / 1000, main ?? null);

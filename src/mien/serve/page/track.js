@@ -1,7 +1,9 @@
-// Faces from answer to answer: who is who, answers steadied in time, and boxes that move between answers.
+// Faces from answer to answer: who is who, answers steadied in time, and boxes that move between answers; as
+// mien/predict/video/tracks.py does it.
 
 const ALIKE = 0.25; // least overlap of boxes grown to twice their side
-const PATIENCE = 1000; // ms that a face may go unseen and still be the same, more where answers are slow
+const PATIENCE = 1000; // ms, and ...
+const MISSES = 3; // ... looks in a row that a face may go unseen and still be the same
 const AHEAD = 300; // ms that a box moves on by itself
 
 export class Tracker {
@@ -14,14 +16,15 @@ export class Tracker {
     this.tracks = [];
     this.patience = PATIENCE;
     this.last = undefined;
+    this.count = 0;
   }
 
-  /** The faces of a frame taken at `time` in ms, steadied; largest first. */
+  /** The faces of a frame taken at `time` in ms, in their order, steadied, each with its number. */
   follow(faces, time, least) {
     if (this.last !== undefined) this.patience = Math.max(PATIENCE, 2.5 * (time - this.last));
     this.last = time;
-    const pairs = faces.flatMap((face, i) => this.tracks.map((track) => [overlap(face.box, track.box), i, track]));
-    pairs.sort((a, b) => b[0] - a[0]);
+    const pairs = faces.flatMap((face, i) => this.tracks.map((track, j) => [overlap(face.box, track.box), i, track, j]));
+    pairs.sort((a, b) => b[0] - a[0] || b[1] - a[1] || b[3] - a[3]);
     const partner = new Map();
     const taken = new Set();
     for (const [alike, i, track] of pairs) {
@@ -30,14 +33,18 @@ export class Tracker {
       taken.add(track);
     }
     const seen = faces.map((face, i) => this.#seen(face, partner.get(i), time, least));
-    const unseen = this.tracks.filter((track) => !taken.has(track) && time - track.time < this.patience);
-    this.tracks = [...seen, ...unseen];
-    seen.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3]);
+    const missed = this.tracks.filter((track) => !taken.has(track));
+    for (const track of missed) track.misses++;
+    this.tracks = [...seen, ...missed.filter((track) => track.misses <= MISSES || time - track.time <= PATIENCE)];
     return seen;
   }
 
   #seen(face, before, time, least) {
-    if (!before) return { ...face, time, speed: [0, 0, 0, 0], shown: [...face.box] };
+    const doubtful = (confidence) => Math.min(confidence, face.quality ?? 1) < least;
+    if (!before) {
+      const uncertain = doubtful(face.confidence);
+      return { ...face, uncertain, track: ++this.count, misses: 0, time, speed: [0, 0, 0, 0], shown: [...face.box] };
+    }
     const passed = Math.max(1, time - before.time);
     const share = 1 - Math.exp(-passed / this.smooth);
     const mix = (old, now) => old + share * (now - old);
@@ -46,7 +53,8 @@ export class Tracker {
     );
     const [emotion, confidence] = Object.entries(probabilities).reduce((best, each) => (each[1] > best[1] ? each : best));
     const speed = face.box.map((value, i) => 0.5 * before.speed[i] + (0.5 * (value - before.box[i])) / passed);
-    return { ...face, probabilities, emotion, confidence, uncertain: confidence < least, time, speed, shown: before.shown };
+    const { track, shown } = before;
+    return { ...face, probabilities, emotion, confidence, uncertain: doubtful(confidence), track, misses: 0, time, speed, shown };
   }
 
   /** The faces as they are to be drawn `now`, `passed` ms after the last drawing. */
@@ -62,6 +70,10 @@ export class Tracker {
       });
   }
 }
+
+/** The largest of some faces, which stands for all where there is room for one. */
+export const largest = (faces) => faces.reduce((best, face) => (best && area(best) >= area(face) ? best : face), undefined);
+const area = ({ box }) => box[2] * box[3];
 
 /** Intersection over union of two boxes grown to twice their side. */
 function overlap([x1, y1, w1, h1], [x2, y2, w2, h2]) {

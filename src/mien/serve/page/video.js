@@ -2,9 +2,9 @@
 
 import { alertLine, announce, byId, clock, count, save, showIntro } from "./dom.js";
 import { drawBoxes, facePanel } from "./faces.js";
-import { csvText, frameLine } from "./tables.js";
+import { csvText, frameOf, jsonLine } from "./tables.js";
 import { Timeline } from "./timeline.js";
-import { Tracker } from "./track.js";
+import { Tracker, largest } from "./track.js";
 
 const STEP = 0.2; // seconds between two looks
 const LONGEST = 1280; // pixels of a frame's side
@@ -66,12 +66,11 @@ export function videoView(app) {
     }
   }
 
-  function take({ line, prediction }, number, time, tracker) {
+  function take({ prediction }, number, time, tracker) {
     alertLine();
-    const least = app.options().min_confidence;
-    const faces = tracker.follow(prediction.faces, 1000 * time, least).map(({ box, emotion, confidence, probabilities, uncertain }) => ({ box, emotion, confidence, probabilities, uncertain }));
-    looks.push({ time, faces, line: frameLine(line, number, time) });
-    timeline.add(time, faces[0] ?? null);
+    const faces = tracker.follow(prediction.faces, 1000 * time, app.options().min_confidence);
+    looks.push(frameOf(prediction, number, time, faces));
+    timeline.add(time, largest(faces) ?? null);
     byId("video-state").textContent = `${file.name}: ${clock(time)} of ${clock(length)}`;
     draw();
     if (view.paused) showAt(view.currentTime);
@@ -103,7 +102,7 @@ export function videoView(app) {
     const near = looks[Math.min(looks.length - 1, Math.round(time / STEP))];
     const faces = near && Math.abs(near.time - time) <= 2 * STEP ? near.faces : [];
     if (size) drawBoxes(byId("video-boxes"), faces, size);
-    panel(faces[0]);
+    panel(largest(faces));
     draw();
   }
 
@@ -123,10 +122,9 @@ export function videoView(app) {
     });
   }
   byId("video-stop").addEventListener("click", () => abort.abort());
-  byId("video-json").addEventListener("click", () => save("mien.jsonl", looks.map(({ line }) => line).join(""), "application/x-ndjson"));
+  byId("video-json").addEventListener("click", () => save("mien.jsonl", looks.map(jsonLine).join(""), "application/x-ndjson"));
   byId("video-csv").addEventListener("click", () => {
-    const predictions = looks.map(({ line }) => JSON.parse(line));
-    save("mien.csv", csvText(predictions, app.classes().map(({ name }) => name)), "text/csv");
+    save("mien.csv", csvText(looks, app.classes().map(({ name }) => name)), "text/csv");
   });
 
   return {
