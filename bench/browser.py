@@ -123,22 +123,10 @@ def bring_peers(folder):
     (folder / "peers").symlink_to(home / "node_modules")
 
 
-def opened(browser, url, isolated=False, watch=None):
-    """A page of a context of its own; with isolated, as a host that sends the headers for threads gives it."""
+def opened(browser, url):
+    """An empty page of that host, in a context of its own that may use the camera."""
     context = browser.new_context(service_workers="block")
     context.grant_permissions(["camera"], origin=url.rstrip("/"))
-
-    def answer(route):
-        if not route.request.url.startswith(url):
-            route.abort()
-            return
-        response = route.fetch()
-        if watch is not None:
-            watch[route.request.url] = response.body()
-        route.fulfill(response=response, headers={**response.headers, **(ISOLATED if isolated else {})})
-
-    if isolated or watch is not None:
-        context.route("**/*", answer)
     page = context.new_page()
     page.goto(url)
     return page
@@ -159,16 +147,17 @@ def first_answer(browser, url):
     return ready, total
 
 
-def live(browser, url, library, seconds, isolated=False):
-    """Answers a second for the camera's frames, threads, and bytes that were loaded, gzipped."""
-    watch = {}
-    page = opened(browser, url, isolated, watch)
-    page.evaluate(LIBRARIES[library])
-    result = page.evaluate(CAMERA, seconds)
-    result["threads"] = page.evaluate("window.threads ?? 1")
-    result["megabytes"] = sum(len(gzip.compress(body, 6)) for body in watch.values()) / 1e6
-    page.context.close()
-    return result
+def live(browser, folder, library, seconds, isolated=False):
+    """Answers a second for the camera's frames, threads, and megabytes that were loaded, gzipped."""
+    asked = set()
+    with files_of(folder, ISOLATED if isolated else None, asked) as url:
+        page = opened(browser, url)
+        page.evaluate(LIBRARIES[library])
+        result = page.evaluate(CAMERA, seconds)
+        result["threads"] = page.evaluate("window.threads ?? 1")
+        page.context.close()
+    loaded = [folder / path for path in asked if (folder / path).is_file()]
+    return result | {"megabytes": sum(len(gzip.compress(file.read_bytes(), 6)) for file in loaded) / 1e6}
 
 
 def memory(browser, url, minutes, every):
@@ -247,11 +236,11 @@ def main():
         flags += [f"--use-file-for-fake-video-capture={film}", "--no-sandbox", "--disable-gpu"]
         with files_of(folder) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-            measure(browser, url, given)
+            measure(browser, folder, url, given)
             browser.close()
 
 
-def measure(browser, url, given):
+def measure(browser, folder, url, given):
     print("Chromium", browser.version)
     opening = np.array([first_answer(browser, url) for _ in range(given.rounds)])
     print(
@@ -261,7 +250,7 @@ def measure(browser, url, given):
     results = {run: [] for run in runs}
     for _ in range(given.rounds):
         for run in runs:
-            results[run].append(live(browser, url, run[0], given.seconds, run[1]))
+            results[run].append(live(browser, folder, run[0], given.seconds, run[1]))
     for (library, _), answers in results.items():
         rates = [answer["rate"] for answer in answers]
         last = answers[-1]

@@ -4,7 +4,7 @@ import functools
 import http.server
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,12 +78,22 @@ class Visits:
 
 
 @contextmanager
-def files_of(folder: Path) -> Iterator[str]:
-    """The address of a static host of a folder."""
+def files_of(folder: Path, headers: Mapping[str, str] | None = None, asked: set[str] | None = None) -> Iterator[str]:
+    """The address of a static host of a folder; it sends `headers` too, and notes in `asked` which paths were asked."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def guess_type(self, path: object) -> str:
             return _KINDS.get(Path(str(path)).suffix) or "application/octet-stream"
+
+        def end_headers(self) -> None:
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            super().end_headers()
+
+        def do_GET(self) -> None:
+            if asked is not None:
+                asked.add(self.path.lstrip("/"))
+            super().do_GET()
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass

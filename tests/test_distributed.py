@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ranked
 import torch
@@ -95,14 +96,20 @@ def test_twenty_steps_in_float32(trained: Any) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in ("ladder-0", "modern")])
 def test_twenty_steps_of_each_recipe(name: str, trained: Any) -> None:
-    """As it is, with its own batch size, rate and schedule, on 1, 2 and 4 processes."""
+    """As it begins on FER-2013's 449 batches an epoch, with its own rate and schedule, on 1, 2 and 4 processes.
+
+    Adam divides by gradients that are next to nothing at first: rounding to float32 alone, by other kernels in one
+    process, moves its losses by up to 1e-2 here. So it is compared in float64.
+    """
     recipe, init = find_recipe(name), name == "finetune"
-    recipe = replace(recipe, network="tiny") if init else recipe
-    case = Case(recipe, 20 * recipe.batch_size, leave_after=1, init=init, double=False, side=48)
+    recipe = replace(recipe, network="tiny" if init else recipe.network, epochs=recipe.epochs * 449 // 20)
+    adam = recipe.optimizer == "adam"
+    case = Case(recipe, 20 * recipe.batch_size, leave_after=1, init=init, double=adam, side=48)
     alone = trained(case, 1)
     assert len(alone.losses) == 20
-    for size in (2, 4):
-        assert trained(case, size).losses == pytest.approx(alone.losses, abs=1e-4)
+    differences = [np.abs(np.subtract(trained(case, size).losses, alone.losses)).max() for size in (2, 4)]
+    print(f"\n{name}: largest difference of a loss, 2 and 4 processes beside 1: {differences}")
+    assert max(differences) < (1e-9 if adam else 1e-4)
 
 
 def test_bfloat16_is_shared_too(trained: Any) -> None:

@@ -7,14 +7,15 @@ import { PictureError, readPicture, takeBitmap, takeImageData } from "./pictures
 import { quality } from "./quality.js";
 
 const MOST_EXPLAINED = 12; // faces of a picture
-const FULL_LOOK = 1000; // ms after which a camera's frame is looked at in full again
+const BETWEEN = 1000; // ms, and as many times as long as it takes, between two full looks at a camera's frames
+const TIMES = 5;
 
 export class Predictor {
   /** detect: see yunet.js; network(name): a promise of that Network. */
   constructor(detect, network) {
     this.detector = new Detector(detect);
     this.network = network;
-    this.live = { faces: 0, full: -Infinity };
+    this.live = { faces: 0, next: 0 };
   }
 
   /** The line of JSON for a Blob, ImageBitmap or ImageData. */
@@ -69,15 +70,16 @@ export class Predictor {
     return this.detector.find(picture, min_face / scale, upright ? 0 : null);
   }
 
-  /** The faces of a camera's frame: a small look where that shows as many as the last full one, which is not long ago. */
+  /** The faces of a camera's frame: by a small look where that shows as many as the last full one, not long ago. */
   async #follow(picture) {
-    const now = performance.now();
-    if (this.live.faces && now - this.live.full < FULL_LOOK) {
+    const start = performance.now();
+    if (this.live.faces && start < this.live.next) {
       const faces = await this.detector.lookAgain(picture);
       if (faces.length >= this.live.faces) return { faces, turned: 0 };
     }
     const found = await this.detector.find(picture, MIN_FACE, 0);
-    this.live = { faces: found.faces.length, full: now };
+    const end = performance.now();
+    this.live = { faces: found.faces.length, next: end + Math.max(BETWEEN, TIMES * (end - start)) };
     return found;
   }
 }
