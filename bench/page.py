@@ -2,8 +2,9 @@
 
     python bench/page.py [--camera-seconds 30] [--video-minutes 10] [--model base]
 
-A drawn face moves before a fake camera of 640 x 480; then a video of 720p with the same face is looked at to its end,
-as fast as it goes. Memory is that of Chromium's processes and of the server. Needs Chromium, playwright and OpenCV.
+A photograph with one face moves before a fake camera of 640 x 480; then a video of 720p with the same face is looked
+at to its end, as fast as it goes. Memory is that of Chromium's processes and of the server. Needs Chromium, playwright,
+OpenCV and scikit-image, whose photograph it is.
 """
 
 import argparse
@@ -18,20 +19,18 @@ import psutil
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from serve import server
-
-from mien.data.drawn import draw_face
+from skimage.data import astronaut
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def frames(size, number):
-    """Gray frames of a face on its way around."""
-    drawn = Image.fromarray(draw_face("happy", np.random.default_rng((7, 0))))
-    side = size[1] * 6 // 11
-    face = drawn.resize((side, side), Image.Resampling.BICUBIC)
+    """Gray frames of a person on her way around."""
+    side = size[1] * 7 // 10
+    face = Image.fromarray(astronaut()).convert("L").resize((side, side), Image.Resampling.BICUBIC)
     for step in range(number):
         turn = 2 * np.pi * step / number
-        picture = Image.new("L", size, 16)
+        picture = Image.new("L", size, 128)
         x, y = (size[0] - side) / 2 * (1 + 0.8 * np.sin(turn)), (size[1] - side) / 2 * (1 + 0.8 * np.sin(2 * turn))
         picture.paste(face, (round(x), round(y)))
         yield np.asarray(picture)
@@ -102,7 +101,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--camera-seconds", type=int, default=30)
     parser.add_argument("--video-minutes", type=float, default=10)
-    parser.add_argument("--model", default="base")
+    parser.add_argument("--model", default="large")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, server(arguments=("--model", options.model)) as (process, port):
         y4m, webm = Path(folder, "camera.y4m"), Path(folder, "video.webm")

@@ -139,7 +139,7 @@ def test_a_picture_alone_gives_one_object_however_it_is_sent(server, photo):
     as_uri = server.ask("/v1/predict", json.dumps({"image": f"data:image/jpeg;base64,{text}"}), "application/json")
     assert raw.status == 200 and raw.headers["content-type"] == "application/json"
     assert raw.body == as_json.body == as_uri.body
-    [prediction] = Predictor("base")(photo)
+    [prediction] = Predictor()(photo)
     assert raw.body.decode() == json.dumps(prediction.to_dict()) + "\n"
     assert len(raw.json()["faces"]) == 4
 
@@ -177,7 +177,7 @@ def test_explanations(server, photo):
 
 def test_models(server):
     answer = server.ask("/v1/models").json()
-    assert answer["default"] == "base"
+    assert answer["default"] == "large"
     names = {model["name"]: model for model in answer["models"]}
     assert names.keys() == {"base", "base-fer2013", "large", "tiny"}
     assert [each["name"] for each in names["tiny"]["classes"]] == list(read_model("tiny").classes)

@@ -180,7 +180,7 @@ class ModelOptions:
         labels: answer by FER+ "votes", what ten people see, or by "fer2013", the labels of that data set.
     """
 
-    model: Annotated[OptionalPath, MODEL, tyro.conf.arg(help_behavior_hint="(default: base)")]
+    model: Annotated[OptionalPath, MODEL, tyro.conf.arg(help_behavior_hint="(default: large; base with --crop none)")]
     classes: Annotated[str, option("NAMES", "the file's")] = ""
     labels: Annotated[str, option("{votes,fer2013}", "votes, where the model has learned them")] = ""
 

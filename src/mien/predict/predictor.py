@@ -60,8 +60,8 @@ class _Seen:
 class Predictor:
     """Finds the faces in pictures and names the expression on each.
 
-    model: "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a model.
-        None for the one that suits `crop` (`mien.models.files.DEFAULT_MODELS`).
+    model: "large", "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a
+        model. None for the one that suits `crop`: "large" where faces are looked for, "base" for ready-made crops.
     labels: the label source to answer by, "votes" or "fer2013", where the model has learned both; "" for votes.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.

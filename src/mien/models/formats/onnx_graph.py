@@ -108,9 +108,11 @@ class Graph:
         return needed
 
 
-def stored(data: bytes) -> tuple[dict[str, str], list[bytes]]:
+def stored(data: bytes) -> tuple[dict[str, str], list[memoryview]]:
     """Metadata, and the bytes of each array, of an `.onnx` file; raises ValueError where it is none."""
-    metadata = {next(runs(entry, 1)).decode(): next(runs(entry, 2)).decode() for entry in runs(data, _METADATA)}
+    metadata = {
+        str(next(runs(entry, 1)), "utf-8"): str(next(runs(entry, 2)), "utf-8") for entry in runs(data, _METADATA)
+    }
     tensors = (tensor for graph in runs(data, _GRAPH) for tensor in runs(graph, _WEIGHTS))
     return metadata, [raw for tensor in tensors for raw in runs(tensor, _RAW)]
 
@@ -349,7 +351,7 @@ def _attribute(name: str, value: Sequence[int] | int) -> bytes:
 def _tensor(name: str, slot: Slot, array: NDArray[Any]) -> bytes:
     """TensorProto, its numbers as little-endian bytes."""
     sizes = [(1, size) for size in slot.shape]
-    return message(*sizes, (2, _KINDS[slot.kind]), (8, name), (_RAW, array.astype(slot.kind).tobytes()))
+    return message(*sizes, (2, _KINDS[slot.kind]), (8, name), (_RAW, array.astype(slot.kind, copy=False).tobytes()))
 
 
 def _value(name: str, sizes: Sequence[int]) -> bytes:

@@ -13,21 +13,25 @@ _LONGEST = 10  # bytes of a varint
 _MOST_FIELDS = 1000  # of a message; some hundred in our largest
 
 
-def field(number: int, value: int | str | bytes) -> bytes:
+def field(number: int, value: int | str | bytes | memoryview) -> bytes:
     """One field of a message; numbers must not be negative."""
     if isinstance(value, int):
         return _varint(number << 3 | _NUMBER) + _varint(value)
     data = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | _BYTES) + _varint(len(data)) + data
+    return b"".join((_varint(number << 3 | _BYTES), _varint(len(data)), data))
 
 
-def message(*fields: tuple[int, int | str | bytes]) -> bytes:
+def message(*fields: tuple[int, int | str | bytes | memoryview]) -> bytes:
     """A message of these fields, each a number and a value."""
     return b"".join(field(number, value) for number, value in fields)
 
 
-def runs(data: bytes, number: int) -> Iterator[bytes]:
-    """The runs of bytes in the fields called `number` of a message; raises ValueError where it is none."""
+def runs(data: bytes | memoryview, number: int) -> Iterator[memoryview]:
+    """The runs of bytes in the fields called `number` of a message; raises ValueError where it is none.
+
+    They are views: of a file of megabytes nothing is copied.
+    """
+    data = memoryview(data)
     at = 0
     for _ in range(_MOST_FIELDS):
         if at == len(data):
@@ -52,7 +56,7 @@ def _varint(value: int) -> bytes:
     return bytes([*digits, value])
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
     """A varint's value, and where it ends."""
     value = 0
     for i, byte in enumerate(data[at : at + _LONGEST]):

@@ -8,6 +8,7 @@ import { Tracker, largest } from "./track.js";
 const SIDES = [640, 512, 416, 320]; // pixels, a frame's longer side: smaller where answers are slow
 const ENOUGH = 10; // answers a second
 const MINUTE = 60;
+const REDRAW = 0.1; // seconds between two pictures of the timeline: it moves by about a pixel
 const TICKS = [-60, -45, -30, -15, 0].map((time) => [time, time ? `${-time} s ago` : "now"]);
 const REASONS = {
   NotAllowedError: "The browser may not use the camera. Allow it in the address bar, then try again.",
@@ -27,6 +28,9 @@ export function cameraView(app) {
   let stream, size, abort, spoken;
   let side = 0; // index into SIDES
   let answered = [];
+  let drawn = 0; // when the timeline was
+  let fresh = false; // whether the camera gave a frame since the last look
+  let arrived = () => {}; // called when it does
   timeline.draw([-MINUTE, 0], TICKS);
 
   async function start() {
@@ -54,6 +58,7 @@ export function cameraView(app) {
     abort = new AbortController();
     list();
     animate(performance.now(), abort.signal);
+    watch(abort.signal);
     look(abort.signal);
   }
 
@@ -100,17 +105,31 @@ export function cameraView(app) {
     }
   }
 
-  /** The next new frame; none while the page is not seen. */
+  /** A frame that was not looked at yet; none while the page is not seen. */
   function frame() {
     return new Promise((resolve) => {
-      const next = () => (document.hidden ? document.addEventListener("visibilitychange", next, { once: true }) : resolve());
-      if (view.requestVideoFrameCallback) view.requestVideoFrameCallback(next);
-      else requestAnimationFrame(next);
+      const next = () => {
+        if (document.hidden) document.addEventListener("visibilitychange", next, { once: true });
+        else if (fresh || !view.requestVideoFrameCallback) resolve();
+        else arrived = resolve;
+      };
+      next();
       abort.signal.addEventListener("abort", resolve, { once: true });
     });
   }
 
+  /** Take note of each frame that the camera gives, so that none is waited for that is there. */
+  function watch(signal) {
+    view.requestVideoFrameCallback?.(() => {
+      if (signal.aborted) return;
+      fresh = true;
+      arrived();
+      watch(signal);
+    });
+  }
+
   function grab() {
+    fresh = false;
     size = [view.videoWidth, view.videoHeight];
     const scale = Math.min(1, SIDES[side] / Math.max(...size));
     const [width, height] = size.map((length) => Math.round(scale * length));
@@ -155,7 +174,10 @@ export function cameraView(app) {
       if (signal.aborted) return;
       if (size) drawBoxes(byId("camera-boxes"), tracker.at(now, now - before, still.matches), size, stage.classList.contains("mirrored"));
       const seconds = performance.now() / 1000;
-      timeline.draw([seconds - MINUTE, seconds], TICKS.map(([time, text]) => [seconds + time, text]));
+      if (seconds - drawn >= REDRAW) {
+        drawn = seconds;
+        timeline.draw([seconds - MINUTE, seconds], TICKS.map(([time, text]) => [seconds + time, text]));
+      }
       animate(now, signal);
     });
   }
