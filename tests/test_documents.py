@@ -149,7 +149,10 @@ def film(path: Path, picture: Image.Image) -> None:
     import cv2
     import numpy as np
 
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, picture.size)
+    from mien.predict.video.footage import quiet
+
+    with quiet():
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, picture.size)
     for _ in range(6):
         writer.write(np.asarray(picture)[:, :, ::-1].copy())
     writer.release()

@@ -63,7 +63,10 @@ def y4m(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> P
 def webm(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     cv2 = pytest.importorskip("cv2")
     path = tmp_path_factory.mktemp("video") / "drawn.webm"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 30, CAMERA)
+    from mien.predict.video.footage import quiet
+
+    with quiet():
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 30, CAMERA)
     if not writer.isOpened():
         pytest.skip("OpenCV cannot write WebM here")
     for frame in frames[:60]:
@@ -135,7 +138,7 @@ def test_what_is_saved_are_the_command_lines_bytes(visit, make_image, tmp_path, 
     expect(page.locator(".alert", has_text="not a readable image")).to_be_visible()
     saved_json, saved_csv = downloaded(page, "JSON"), downloaded(page, "CSV")
     monkeypatch.chdir(tmp_path)
-    main(["predict", *names, "--json", "--min-confidence", "0.5", "--csv", "table.csv"])
+    main(["predict", *names, "--model", "base", "--json", "--min-confidence", "0.5", "--csv", "table.csv"])
     assert saved_json == capsys.readouterr().out.encode()
     assert saved_csv == Path("table.csv").read_bytes()
 

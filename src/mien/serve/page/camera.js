@@ -36,6 +36,7 @@ export function cameraView(app) {
   async function start() {
     stop();
     byId("camera-start").disabled = true;
+    showIntro(false); // now, as the click's own effect, and not when the camera gets going
     try {
       if (!navigator.mediaDevices) throw new Error("A browser gives the camera to https pages and to localhost only. Open this page there.");
       const wanted = which.value ? { deviceId: { exact: which.value } } : { facingMode: "user" };
@@ -44,13 +45,13 @@ export function cameraView(app) {
       await view.play();
     } catch (error) {
       stop(REASONS[error.name] ?? error.message);
+      showIntro(true);
       return;
     }
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => stop("The camera stopped. Is it still plugged in?"));
     stage.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
     byId("camera-cover").hidden = true;
-    showIntro(false);
     byId("camera-stop").disabled = false;
     byId("camera-stop").focus();
     timeline.clear();
