@@ -77,7 +77,7 @@ def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = 
     """
     record = _record(start)
     inputs = _inputs(start, record)  # bad data and models are refused before anything is written
-    if np.count_nonzero(inputs.train.counts()) < 2:
+    if np.count_nonzero(inputs.train.counts()) == 1:
         only = inputs.train.classes[int(inputs.train.labels[0])]
         raise DataError(f"{start.data_path}: all training faces are '{only}'; give some of at least two classes")
     check_models(start.recipe.network, inputs.train.classes, inputs.teachers, inputs.init)
