@@ -257,7 +257,10 @@ def test_export_writes_every_format(drawn: Path, tmp_path: Path, capsys: pytest.
     [
         ("export m.safetensors m.pt", "unknown model format '.pt'; use .safetensors, .onnx, .keras, .h5 or .hdf5"),
         ("export nowhere.h5 m.onnx", "nowhere.h5: no such model file"),
-        ("evaluate --model m.onnx --data drawn --device cuda", "an .onnx model runs on the CPU"),
+        (
+            "evaluate --model m.onnx --data drawn --device cuda",
+            "device 'cuda': the installed onnxruntime runs .onnx models on cpu alone; use that",
+        ),
         ("evaluate --model m.safetensors --data drawn --device gpu", "device 'gpu' cannot be used here"),
         ("compare m.safetensors m.onnx --data drawn --device gpu", "device 'gpu' cannot be used here"),
     ],

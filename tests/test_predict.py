@@ -33,12 +33,14 @@ from mien.emotions import EMOTIONS
 from mien.errors import ModelError, UsageError
 from mien.models.files import write_model
 from mien.models.model import predict_proba
+from mien.models.onnx_runtime import onnxruntime
 from mien.pictures import read_picture
 from mien.predict import detector
 from mien.predict import predictor as room
 from mien.predict.detector import Detection, find_faces, roll
 from mien.predict.faces import POSITIONS, cut_out
 from mien.predict.photos import annotated_paths
+from mien.predict.sources import shown
 from mien.predict.yunet import DetectedFace, detect
 from mien.preprocess import Preprocess
 
@@ -706,9 +708,48 @@ def test_a_predictor_goes_to_other_processes(model: Path) -> None:
         pickle.dumps(Predictor(mien.read_model(model)))
 
 
-def test_a_device_that_cannot_be_used_is_refused(model: Path) -> None:
-    with pytest.raises(UsageError, match=r"an \.onnx model runs on the CPU"):
+def test_a_predictor_goes_to_the_workers_of_joblib(model: Path) -> None:
+    """loky, its default, starts interpreters of their own."""
+    joblib = pytest.importorskip("joblib")
+    predictor = Predictor(model, crop="none")
+    answers = joblib.Parallel(n_jobs=2)(joblib.delayed(predictor)(picture) for picture in (TEXTURE, PHOTO))
+    assert answers == [predictor(TEXTURE), predictor(PHOTO)]
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto"])
+def test_a_device_that_is_there_is_used(name: str, model: Path) -> None:
+    assert Predictor(model, crop="none", device=name)(TEXTURE) == Predictor(model, crop="none")(TEXTURE)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_device_that_cannot_be_used_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for device in ("cuda", "azure", "gpu9"):
+        with pytest.raises(UsageError, match=rf"device '{device}': the installed onnxruntime runs .* on cpu alone"):
+            Predictor(model, device=device)
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("mien.models.onnx_runtime.onnxruntime.get_available_providers", lambda: there)
+    with pytest.raises(UsageError, match="device 'cuda': onnxruntime cannot use it here; see to its driver"):
         Predictor(model, device="cuda")
+
+
+def test_another_device_of_onnxruntime_is_used(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[str]] = []
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, source: Any, options: Any, providers: list[str]) -> None:
+            super().__init__(source, options, providers=["CPUExecutionProvider"])
+            opened.append(providers)
+
+        def get_providers(self) -> list[str]:
+            return opened[-1]
+
+    read = mien.read_model(model)
+    there = ["CoreMLExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    predictor = Predictor(read, crop="none", device="coreml")
+    assert predictor(TEXTURE) == predictor(TEXTURE) == Predictor(read, crop="none")(TEXTURE)
+    assert opened == [["CoreMLExecutionProvider"]], "opened once"
 
 
 def test_a_table_for_pandas_has_a_row_a_face(stub: None, model: Path) -> None:
@@ -748,6 +789,38 @@ def test_a_data_uri_is_the_picture_in_it(stub: None, model: Path, capsys: pytest
     for damaged in ("data:image/png;base64", "data:image/png;base64,!", "data:,x"):
         (answer,) = Predictor(model)(damaged)
         assert answer.error.startswith("image 1: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("camera:rtsp://me:pw@10.0.0.9:554/live", "camera:rtsp://10.0.0.9:554/live"),
+        ("camera:rtsp://me:p@w@door/live", "camera:rtsp://door/live"),
+        ("camera:rtsp://me:p/w@door/live", "camera:rtsp://door/live"),
+        ("camera:http://door/video.cgi?user=me&pwd=pw&rate=5", "camera:http://door/video.cgi?user=me&pwd=...&rate=5"),
+        ("camera:rtsp://door:554/user=me&password=pw", "camera:rtsp://door:554/user=me&password=..."),
+        ("rtsp://me:pw@door", "rtsp://door"),
+        ("https://x.org:80/@someone/face.jpg", "https://x.org:80/@someone/face.jpg"),
+        ("in/a@b://password=pw.jpg", "in/a@b://password=pw.jpg"),
+        ("camera:0", "camera:0"),
+    ],
+)
+def test_passwords_are_not_shown(source: str, name: str) -> None:
+    assert shown(source) == name
+
+
+@pytest.mark.parametrize(
+    "source", ["camera:rtsp://me:pw9@127.0.0.1:1/a", "rtsp://me:pw9@x/a", "https://me:pw9@x/a.jpg"]
+)
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--csv", "t.csv"), ("--annotate", "out")], ids=str)
+def test_no_answer_or_error_tells_a_password(
+    desk: Path, model: Path, capsys: pytest.CaptureFixture[str], source: str, flags: tuple[str, ...]
+) -> None:
+    assert predict(model, source, *flags) == predict(model, source, source, *flags) == 2
+    printed = "".join(capsys.readouterr())
+    assert ("//127.0.0.1:1/a" if "127" in source else "//x/a") in printed
+    written = [path.name + path.read_text(errors="ignore") for path in desk.rglob("*.csv")]
+    assert "pw9" not in printed + "".join(written)
 
 
 def test_a_file_address_is_a_path(desk: Path, model: Path) -> None:

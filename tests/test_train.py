@@ -371,6 +371,14 @@ def test_a_teacher_stays_as_it_was() -> None:
     assert np.array_equal(predict_proba(teacher, faces.images), before)
 
 
+def test_training_faces_of_one_class_are_refused(tmp_path: Path) -> None:
+    begun = start(tmp_path)
+    same = replace(begun.split.train, labels=np.ones_like(begun.split.train.labels))
+    with pytest.raises(DataError, match="all training faces are 'cross'; give some of at least two classes"):
+        train_run(replace(begun, split=replace(begun.split, train=same)), tmp_path / "run", Listener())
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("wrong", ["teacher", "init"])
 def test_models_that_do_not_fit_leave_no_run_behind(wrong: str, tmp_path: Path) -> None:
     model, out = tmp_path / "model.safetensors", tmp_path / "run"

@@ -59,6 +59,7 @@ def predict(
     from mien.predict.photos import divide
     from mien.predict.prediction import Prediction
     from mien.predict.predictor import Predictor
+    from mien.predict.sources import shown
     from mien.predict.table import write_table
 
     if every < 1:
@@ -72,12 +73,12 @@ def predict(
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):
             if len(photos) + len(videos) > 1 and not json:
-                print(f"{video}:")
+                print(f"{shown(video)}:")
             try:
                 _predict_video(video, predictor, files, table, every=every, smooth=smooth, json=json)
             except MienError as error:
                 failed.append(str(error))
-                answer = Prediction(video, None, (), str(error))
+                answer = Prediction(shown(video), None, (), str(error))
                 if table:
                     table.add(answer)
                 if json:
@@ -166,12 +167,12 @@ def _predict_video(
     from mien.predict.video.window import open_window
 
     with open_footage(source) as footage:
-        window = open_window(f"{source} - Mien") if footage.live and not json else None
+        window = open_window(f"{footage.source} - Mien") if footage.live and not json else None
         lines = json or (footage.live and not window)
         if lines and not json:
             say("no display, or no Tk, for a live window; a line of JSON for each frame instead")
         frames = follow(footage, predictor, every, smooth)
-        with progress(source, footage.total, " frames") as bar:
+        with progress(footage.source, footage.total, " frames") as bar:
             outcome = watch(frames, footage.rate, outputs.annotated, frame_listener(bar, lines), table, window)
     if outputs.chart:
         from mien.report.figures.style import save
@@ -180,7 +181,7 @@ def _predict_video(
         save(chart(outcome.timeline), outputs.chart)
     text = timeline_text(outcome.timeline)
     if not text:
-        say(f"{source}: no face found")
+        say(f"{footage.source}: no face found")
     elif not lines:
         print(text)
     if outcome.stopped and not (footage.live and isinstance(outcome.stopped, KeyboardInterrupt)):

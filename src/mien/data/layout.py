@@ -77,7 +77,7 @@ def class_names(path: Path, entries: Iterable[Entry]) -> tuple[str, ...]:
     classes = tuple(sorted({entry.label for entry in entries}))
     if len(classes) < 2:
         only = f"only one class, '{classes[0]}'" if classes else "no faces left"
-        raise DataError(f"{path}: {only}; naming expressions takes at least two classes")
+        raise DataError(f"{path}: {only}; give faces of at least two classes, in a folder each or by label")
     return classes
 
 

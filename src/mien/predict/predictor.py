@@ -71,7 +71,9 @@ class Predictor:
     upright: True where pictures are known not to lie on their side or stand on their head.
     tta: flip test-time augmentation, the mean answer for the face and its mirror image, at twice the time.
     return_crops: True for faces with their `crop`, the aligned face as the network is given it.
-    device: where the network runs: "cpu", "cuda", "auto". The face detector and .onnx models run on the CPU alone.
+    device: where the network runs: "cpu", "cuda", "auto"; an .onnx model, as the shipped ones are, on what the
+        installed onnxruntime was built for ("cuda", "coreml", "openvino" ...), with "auto" on the CPU. The detector
+        always runs there.
 
     May be shared between threads, and pickled for other processes (joblib, multiprocessing) if it was given a path or
     name: each reads the model anew. Raises UsageError or ModelError for what cannot be used.

@@ -27,6 +27,8 @@ _VIDEOS = {
     ".wmv",
 }  # fmt: skip
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_USER = re.compile(r"://([^/?#]*|[^/?#:]*:(?!\d+[/?#]).*)@")  # a slash in a password, wrong as it is, hides nothing
+_SECRET = re.compile(r"(\w*(?:pass|pwd|token|secret|key|auth)\w*)=[^&;?/#]*", re.IGNORECASE)
 _STREAMS = ("rtsp", "rtsps", "rtmp", "udp", "tcp", "srt")
 _DATA = "data:"
 _KINDS = "a path, bytes, an open file, a PIL image, an array uint8 [H, W] or [H, W, 3], or a list of these"
@@ -86,8 +88,19 @@ def local_path(source: str) -> str:
 
     address = urlsplit(source)
     if address.netloc not in ("", "localhost"):
-        raise UsageError(f"{source}: lies on another machine; copy it to this one, and give its path")
+        raise UsageError(f"{shown(source)}: lies on another machine; copy it to this one, and give its path")
     return url2pathname(address.path)
+
+
+def shown(source: str) -> str:
+    """What a source is called in answers, errors and names of files: an address without user, password and the like.
+
+    >>> shown("camera:rtsp://me:secret@door.example/live?channel=1&pwd=secret")
+    'camera:rtsp://door.example/live?channel=1&pwd=...'
+    """
+    if not _ADDRESS.match(source.removeprefix(CAMERA)):
+        return source
+    return _SECRET.sub(r"\1=...", _USER.sub("://", source))
 
 
 def is_data_uri(source: str) -> bool:
@@ -104,8 +117,8 @@ def refusal(source: str) -> str:
     if not (address := _ADDRESS.match(source)):
         return ""
     if address[1].lower() in _STREAMS:
-        return f"{source}: a stream; name it as a camera, {CAMERA}{source}"
-    return f"{source}: an address, and nothing is downloaded; save the file, and give its path"
+        return f"{shown(source)}: a stream; name it as a camera, {CAMERA}{shown(source)}"
+    return f"{shown(source)}: an address, and nothing is downloaded; save the file, and give its path"
 
 
 def take_array(array: np.ndarray, name: str) -> Picture:
@@ -161,7 +174,7 @@ def _files(path: str | Path) -> Iterator[Item]:
     if isinstance(path, str):
         path = local_path(path)
         if line := refusal(path):
-            yield Item(path, partial(_fail, DataError(line)))
+            yield Item(shown(path), partial(_fail, DataError(line)))
             return
     try:
         files = files_of(path)

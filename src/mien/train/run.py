@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mien import atomic
@@ -76,6 +77,9 @@ def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = 
     """
     record = _record(start)
     inputs = _inputs(start, record)  # bad data and models are refused before anything is written
+    if np.count_nonzero(inputs.train.counts()) == 1:
+        only = inputs.train.classes[int(inputs.train.labels[0])]
+        raise DataError(f"{start.data_path}: all training faces are '{only}'; give some of at least two classes")
     check_models(start.recipe.network, inputs.train.classes, inputs.teachers, inputs.init)
     distributed.meet(_digest(record))
     if distributed.rank():

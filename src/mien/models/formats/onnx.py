@@ -16,13 +16,13 @@ onnxruntime.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from mien.errors import ModelError, UsageError
+from mien.errors import ModelError
 from mien.models.formats import onnx_graph
 from mien.models.model import Model, check_numbers, parse_header
 from mien.models.onnx_runtime import InferenceSession, open_session
@@ -37,20 +37,23 @@ _CALIBRATION_FACES = 512
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """A network that onnxruntime runs, on the CPU; header, precision and arrays are those of its file.
+    """A network that onnxruntime runs; header, precision and arrays are those of its file.
 
-    The session computes one of its heads, and nothing that only the others need.
+    The session computes one of its heads, on the CPU, and nothing that only the others need; `elsewhere` holds those of
+    other devices, made when first asked for.
     """
 
     session: InferenceSession
     header: str
     precision: str
     arrays: list[NDArray[Any]]
+    head: int = 0
+    elsewhere: dict[str, InferenceSession] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, header: str, precision: str, arrays: list[NDArray[Any]], head: int = 0) -> OnnxNetwork:
         """The network of a file, answering by one of its heads."""
-        return cls(open_session(onnx_graph.encode(header, precision, arrays, head)), header, precision, arrays)
+        return cls(open_session(onnx_graph.encode(header, precision, arrays, head)), header, precision, arrays, head)
 
     @classmethod
     def of(cls, model: Model, precision: str, arrays: list[NDArray[Any]]) -> OnnxNetwork:
@@ -59,10 +62,17 @@ class OnnxNetwork:
 
     def logits(self, faces: NDArray[np.float32], device: str) -> NDArray[np.float32]:
         """Logits, float32 [B, K], of faces float32 [B, 1, 48, 48]."""
-        if device not in ("auto", "cpu"):
-            raise UsageError(f"--device {device}: an .onnx model runs on the CPU; use the .safetensors file")
-        output = self.session.get_outputs()[1].name
-        return np.asarray(self.session.run([output], {"faces": faces})[0])
+        session = self._on(device)
+        output = session.get_outputs()[1].name
+        return np.asarray(session.run([output], {"faces": faces})[0])
+
+    def _on(self, device: str) -> InferenceSession:
+        if device in ("auto", "cpu"):
+            return self.session
+        if device not in self.elsewhere:
+            graph = onnx_graph.encode(self.header, self.precision, self.arrays, self.head)
+            self.elsewhere[device] = open_session(graph, device=device)
+        return self.elsewhere[device]
 
     def answering(self, head: int) -> OnnxNetwork:
         """The same weights, answering by another head."""

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mien.errors import DataError, UsageError
-from mien.predict.sources import CAMERA, local_path, refusal
+from mien.predict.sources import CAMERA, local_path, refusal, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,7 +114,7 @@ def open_footage(source: str) -> Iterator[Footage]:
 
     Raises UsageError if there is no such file or camera, DataError if it cannot be read.
     """
-    footage = Footage(_open_camera(source) if source.startswith(CAMERA) else _open_file(source), source)
+    footage = Footage(_open_camera(source) if source.startswith(CAMERA) else _open_file(source), shown(source))
     try:
         yield footage
     finally:
@@ -128,11 +128,11 @@ def _open_camera(source: str) -> cv2.VideoCapture:
             timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _OPEN_TIMEOUT]
             capture = cv2.VideoCapture(number, cv2.CAP_FFMPEG, timeouts)
         if not capture.isOpened():
-            raise UsageError(f"{source}: no stream can be read there; see whether its address opens in a player")
+            raise UsageError(f"{shown(source)}: no stream can be read there; see whether its address opens in a player")
         return capture
     if not number.isdecimal() or int(number) > _LAST_CAMERA:
         raise UsageError(
-            f"{source}: a camera has a number, the first is camera:0, or the address of a stream (camera:rtsp://...)"
+            f"{shown(source)}: a camera has a number, the first is camera:0, or the address of a stream (camera:rtsp://...)"
         )
     with quiet():
         capture = cv2.VideoCapture(int(number))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mien import atomic
 from mien.errors import UsageError
-from mien.predict.sources import CAMERA
+from mien.predict.sources import CAMERA, shown
 
 COPY = "-annotated"  # added to the name of what an annotated copy in a folder is made of
 _CODECS = {".webm": "VP80", ".mp4": "vp09"}
@@ -24,7 +24,7 @@ _CODECS = {".webm": "VP80", ".mp4": "vp09"}
 
 def recording_name(source: str) -> str:
     """What the annotated video of `source` is called in a folder."""
-    return f"{Path(source).stem.replace(':', '-')}{COPY}.webm"
+    return f"{Path(shown(source)).stem.replace(':', '-')}{COPY}.webm"
 
 
 def recording_path(target: Path, source: str) -> Path:
