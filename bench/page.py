@@ -101,7 +101,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--camera-seconds", type=int, default=30)
     parser.add_argument("--video-minutes", type=float, default=10)
-    parser.add_argument("--model", default="large")
+    parser.add_argument("--model", default="base")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, server(arguments=("--model", options.model)) as (process, port):
         y4m, webm = Path(folder, "camera.y4m"), Path(folder, "video.webm")

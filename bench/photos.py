@@ -1,15 +1,16 @@
 """Photos from file to answer: milliseconds, start and first answer apart, and faces found, beside `fer` 25.10.
 
     python bench/photos.py --data data/archive.zip
-    python bench/photos.py --data data/archive.zip --cores 1 --sides mien haar
-    python bench/photos.py --data data/archive.zip --megapixels 1 12 24 50 --each 5 --sides mien
-    python bench/photos.py --data data/archive.zip --sizes 40 60 80 --megapixels 24 --faces 60 --each 2 --sides mien \
+    python bench/photos.py --data data/archive.zip --cores 1 --sides large base haar
+    python bench/photos.py --data data/archive.zip --megapixels 1 12 24 50 --each 5 --sides large
+    python bench/photos.py --data data/archive.zip --sizes 40 60 80 --megapixels 24 --faces 60 --each 2 --sides large \
         --min-face 24
 
 The photos are made here: faces of FER-2013's val part pasted into soft scenes with grain, saved as JPEG. A face counts
-as found where the middle of a box lies in the pasted square. `fer` finds faces with OpenCV's Haar cascade or with MTCNN
-(facenet-pytorch); it has an environment of its own, made on first use. Each side is a process of its own and is given
-the photos in the same order, --rounds times, the sides in turn; start is import and constructor.
+as found where the middle of a box lies in the pasted square. A side is a model of Mien, or `fer` with one of its
+detectors: OpenCV's Haar cascade or MTCNN (facenet-pytorch), in an environment of its own, made on first use. Each side
+is a process that is given the photos in the same order, --rounds times, the sides in turn; start is import and
+constructor.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ from whole_path import soft_disc, surrounded
 from mien.data.sources import open_data
 
 SHAPE = 4 / 3  # width to height
+MODELS = ("large", "base", "tiny")  # of Mien
+SIDES = (*MODELS, "haar", "mtcnn")
 GRAIN = 4.0  # levels, standard deviation
 MIEN = """
 import json, sys, time
 start = time.perf_counter()
 from mien import Predictor
-predictor = Predictor("base", min_face=int(sys.argv[2]))
+predictor = Predictor(sys.argv[2], min_face=int(sys.argv[3]))
 ready = time.perf_counter()
 times, boxes = [], []
 for photo in json.load(open(sys.argv[1])):
@@ -71,7 +74,7 @@ def main() -> None:
     flags.add_argument("--faces", type=int, default=3, help="pasted into a photo")
     flags.add_argument("--sizes", type=int, nargs="+", help="sides of the faces in pixels; 8 to 25 %% of the width")
     flags.add_argument("--min-face", type=int, default=96, help="of mien")
-    flags.add_argument("--sides", nargs="+", choices=("mien", "haar", "mtcnn"), default=("mien", "haar", "mtcnn"))
+    flags.add_argument("--sides", nargs="+", choices=SIDES, default=("large", "haar", "mtcnn"))
     flags.add_argument("--cores", type=int, help="cores that every side is held to (Linux)")
     flags.add_argument("--rounds", type=int, default=3)
     flags.add_argument("--seed", type=int, default=0)
@@ -84,7 +87,7 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = str(args.cores)
     fer = own_environment("fer", FER_NEEDS, args.fer_python) if {"haar", "mtcnn"} & set(args.sides) else ""
     commands = {
-        "mien": [sys.executable, "-c", MIEN, "{}", str(args.min_face)],
+        **{name: [sys.executable, "-c", MIEN, "{}", name, str(args.min_face)] for name in MODELS},
         "haar": [str(fer), "-c", FER, "{}", "haar"],
         "mtcnn": [str(fer), "-c", FER, "{}", "mtcnn"],
     }

@@ -1,20 +1,15 @@
 """Small photos for many files, and a batch that is killed; as a program: `batches.py PLACE mien-arguments ...`."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from kill import kill_at
 from PIL import Image
 
 from mien.cli.app import main
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
-
-WRITING = ("fsync", "replace", "unlink", "chmod")
 
 
 def draw_photo(number: int, side: int = 160) -> Image.Image:
@@ -36,24 +31,6 @@ def draw_photos(folder: Path, count: int, side: int = 160) -> Path:
     return folder
 
 
-def killed_at(place: int, arguments: list[str]) -> int:
-    """`mien`, in this process, which is killed at its `place`-th call that changes the disk."""
-    count = 0
-
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **others: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == place:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **others)
-
-        return counted
-
-    for name in WRITING:
-        setattr(os, name, before(getattr(os, name)))
-    return main(arguments)
-
-
 if __name__ == "__main__":
-    raise SystemExit(killed_at(int(sys.argv[1]), sys.argv[2:]))
+    kill_at(int(sys.argv[1]))
+    raise SystemExit(main(sys.argv[2:]))

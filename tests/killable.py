@@ -1,12 +1,11 @@
 """A small run on drawn faces that can be killed anywhere and resumed; as a program: `killable.py FACES RUN`."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from kill import kill_at
 
 from mien.data.sources import open_data
 from mien.records.recipe import Recipe
@@ -15,7 +14,6 @@ from mien.train.progress import Listener
 from mien.train.run import RunConfig, read_start, resume_run, train_run
 
 RECIPE = Recipe("small", network="pooled", epochs=6, batch_size=32, rate=5e-3, balance="none", ema=0.9)
-WRITING = ("fsync", "replace", "unlink", "chmod")
 
 
 def go(faces: Path, run: Path, epochs: int = RECIPE.epochs) -> None:
@@ -28,21 +26,8 @@ def go(faces: Path, run: Path, epochs: int = RECIPE.epochs) -> None:
 
 
 def killed_at(place: int, faces: Path, run: Path, epochs: int) -> None:
-    """The same, but this process is killed at its `place`-th call that changes the disk."""
-    count = 0
-
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **others: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == place:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **others)
-
-        return counted
-
-    for name in WRITING:
-        setattr(os, name, before(getattr(os, name)))
+    """Start the run, or resume it, in this process, which is killed at its `place`-th call that changes the disk."""
+    kill_at(place)
     go(faces, run, epochs)
 
 

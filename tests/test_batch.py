@@ -63,7 +63,7 @@ class Quiet(ListenerProtocol):
 
 
 def job_for(source: Path | str, **options: Any) -> Job:
-    return Job(str(source), Path("large"), model_digest(Path("large")), EMOTIONS, **options)
+    return Job(str(source), Path("base"), model_digest(Path("base")), EMOTIONS, **options)
 
 
 def mien(*words: object) -> subprocess.CompletedProcess[str]:
@@ -181,8 +181,8 @@ def test_the_result_is_summed_up(photos: Path, tmp_path: Path, capsys: pytest.Ca
 
 def test_shards_say_what_made_them(whole: Path) -> None:
     made = json.loads(pq.read_metadata(whole / "part-00001.parquet").metadata[b"mien"])
-    assert made["model"] == "large"
-    assert made["model_digest"] == model_digest(Path("large"))
+    assert made["model"] == "base"
+    assert made["model_digest"] == model_digest(Path("base"))
     assert made["classes"] == list(EMOTIONS)
     assert (made["prior"], made["crop"], made["every"]) == ("natural", "detect", 1)
 
@@ -292,7 +292,7 @@ def test_new_pictures_are_added(photos: Path, whole: Path, tmp_path: Path) -> No
     ("words", "line"),
     [
         (["--model", "tiny"], "begun with model_digest '"),
-        (["--crop", "none", "--model", "large"], "begun with crop 'detect', not 'none'"),
+        (["--crop", "none"], "begun with crop 'detect', not 'none'"),
         (["--columns", "emotion"], "begun with columns ["),
         (["--every", "2"], "begun with every 1, not 2"),
     ],
@@ -344,7 +344,7 @@ class TrapJob(Job):
     """A job with such a predictor."""
 
     def predictor(self) -> Predictor:
-        return Trap("large")
+        return Trap("base")
 
 
 def rounded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -353,7 +353,7 @@ def rounded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def trap_job(source: Path) -> TrapJob:
-    return TrapJob(str(source), Path("large"), model_digest(Path("large")), EMOTIONS)
+    return TrapJob(str(source), Path("base"), model_digest(Path("base")), EMOTIONS)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -378,7 +378,7 @@ class DeadJob(Job):
 
 
 def test_processes_that_cannot_start_end_the_job() -> None:
-    job = DeadJob("x", Path("large"), "", EMOTIONS)
+    job = DeadJob("x", Path("base"), "", EMOTIONS)
     with pytest.raises(DataError, match=r"a worker process ended as it started \(exit code 3\)"):
         list(local.answers([[Entry("a.jpg")]], job, 2, 4))
 

@@ -138,7 +138,7 @@ def test_what_is_saved_are_the_command_lines_bytes(visit, make_image, tmp_path, 
     expect(page.locator(".alert", has_text="not a readable image")).to_be_visible()
     saved_json, saved_csv = downloaded(page, "JSON"), downloaded(page, "CSV")
     monkeypatch.chdir(tmp_path)
-    main(["predict", *names, "--model", "base", "--json", "--min-confidence", "0.5", "--csv", "table.csv"])
+    main(["predict", *names, "--json", "--min-confidence", "0.5", "--csv", "table.csv"])
     assert saved_json == capsys.readouterr().out.encode()
     assert saved_csv == Path("table.csv").read_bytes()
 

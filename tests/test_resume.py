@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import kill
 import killable
 import numpy as np
 import pytest
@@ -267,7 +268,7 @@ def test_killed_at_each_call_that_changes_the_disk(
         finish(faces, run)
         assert killable.outcome(run) == whole[2]
     assert killed >= 40 // step
-    print(f"\n{killed} kills, one at every {step}. call of {', '.join(killable.WRITING)}; all ended bit-identical")
+    print(f"\n{killed} kills, one at every {step}. call of {', '.join(kill.WRITING)}; all ended bit-identical")
 
 
 def finish(faces: Path, run: Path) -> None:

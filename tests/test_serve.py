@@ -177,7 +177,7 @@ def test_explanations(server, photo):
 
 def test_models(server):
     answer = server.ask("/v1/models").json()
-    assert answer["default"] == "large"
+    assert answer["default"] == "base"
     names = {model["name"]: model for model in answer["models"]}
     assert names.keys() == {"base", "base-fer2013", "large", "tiny"}
     assert [each["name"] for each in names["tiny"]["classes"]] == list(read_model("tiny").classes)

@@ -99,9 +99,8 @@ def _call(words: Sequence[str]) -> None:
 
 def _command(name: str) -> Callable[..., None]:
     command = getattr(import_module(f"mien.cli.{COMMANDS[name]}"), name)
-    command.__doc__ = re.sub(
-        r"\n {12}", " ", command.__doc__ or ""
-    )  # tyro would keep the line breaks within a description
+    # tyro would keep the line breaks within a description.
+    command.__doc__ = re.sub(r"\n {12}", " ", command.__doc__ or "")
     return command
 
 

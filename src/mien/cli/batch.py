@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from mien.cli.console import as_json, say
-from mien.cli.options import ANY_MODEL, Json, ModelOptions, Prior, Switch, option
+from mien.cli.options import BASE, Json, ModelOptions, Prior, Switch, option
 from mien.errors import UsageError
 from mien.extras import require
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def batch(
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SRC", help_behavior_hint="")]],
     out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT", help_behavior_hint="")]],
-    model: ModelOptions = ANY_MODEL,
+    model: ModelOptions = BASE,
     engine: Literal["local", "ray"] = "local",
     workers: Annotated[int | None, option("INT", "one a core, less one a machine on Ray")] = None,
     columns: Annotated[str, option("NAMES", "all")] = "",
@@ -62,9 +62,9 @@ def batch(
     for name, value in (("--workers", workers), ("--per-shard", per_shard), ("--every", every)):
         if value is not None and value < 1:
             raise UsageError(f"{name} {value}: give 1 or more")
-    path, wanted = model.path(crop), tuple(columns.split(",")) if columns else ()
+    path, wanted = model.model, tuple(columns.split(",")) if columns else ()
     job = Job(
-        source, path, model_digest(path), model.read(crop).classes, prior, crop, min_confidence, min_face,
+        source, path, model_digest(path), model.read().classes, prior, crop, min_confidence, min_face,
         upright, every, wanted, model.labels,
     )  # fmt: skip
     job.predictor()  # what cannot be used is said before any work

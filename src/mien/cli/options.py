@@ -180,23 +180,17 @@ class ModelOptions:
         labels: answer by FER+ "votes", what ten people see, or by "fer2013", the labels of that data set.
     """
 
-    model: Annotated[OptionalPath, MODEL, tyro.conf.arg(help_behavior_hint="(default: large; base with --crop none)")]
+    model: Annotated[Path, MODEL]
     classes: Annotated[str, option("NAMES", "the file's")] = ""
     labels: Annotated[str, option("{votes,fer2013}", "votes, where the model has learned them")] = ""
 
-    def path(self, crop: str) -> Path:
-        """The model's path or name; where none was given, that of the one which suits `crop`."""
-        from mien.models.files import DEFAULT_MODELS
-
-        return self.model or Path(DEFAULT_MODELS[crop])
-
-    def read(self, crop: str) -> Model:
+    def read(self) -> Model:
         """The model, answering as it is told to; see `read_with_remark`."""
-        read = read_with_remark(self.path(crop), self.classes)
+        read = read_with_remark(self.model, self.classes)
         return read.answering(self.labels) if self.labels else read
 
 
-ANY_MODEL = ModelOptions(None)  # the default where a model may be left out
+BASE = ModelOptions(Path("base"))  # the default where a model may be left out
 
 
 def read_with_remark(path: Path, classes: str = "") -> Model:

@@ -12,7 +12,7 @@ import tyro
 
 from mien import atomic
 from mien.cli.console import frame_listener, print_lines, progress, progress_bar, raise_failures, say
-from mien.cli.options import ANY_MODEL, Json, ModelOptions, OptionalPath, Prior, Switch, Words, option, several
+from mien.cli.options import BASE, Json, ModelOptions, OptionalPath, Prior, Switch, Words, option, several
 from mien.errors import DataError, MienError, UsageError
 from mien.extras import require
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def predict(
     paths: tyro.conf.Positional[Annotated[Words, several("PATH")]],
-    model: ModelOptions = ANY_MODEL,
+    model: ModelOptions = BASE,
     crop: Literal["detect", "none"] = "detect",
     prior: Prior = "natural",
     min_confidence: float = 0.0,
@@ -68,7 +68,7 @@ def predict(
         raise UsageError(f"--smooth {smooth:g}: give a number of seconds, 0 for none")
     photos, videos = divide(paths, annotate)
     copies, outputs = _predict_into(photos, videos, csv, annotate, chart)
-    predictor = Predictor(model.read(crop), prior, crop, min_confidence, min_face, upright)
+    predictor = Predictor(model.read(), prior, crop, min_confidence, min_face, upright)
     with write_table(csv, predictor.classes) if csv else nullcontext() as table:
         failed = _predict_photos(photos, predictor, copies, table, json=json) if photos else []
         for video, files in zip(videos, outputs, strict=True):

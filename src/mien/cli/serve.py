@@ -102,9 +102,8 @@ def _models(names: tuple[str, ...], default: str) -> dict[str, Model]:
 def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     """The models to answer by, each loaded once, the detector too."""
     from mien.explain.occlusion import occlusion
-    from mien.models.files import DEFAULT_MODELS
     from mien.serve.engine import Engine, warm_up
 
-    engine = Engine(_models(names, default=DEFAULT_MODELS["detect"]), occlusion, max_pixels)
+    engine = Engine(_models(names, default="base"), occlusion, max_pixels)
     warm_up(engine)
     return engine

@@ -17,6 +17,7 @@ from mien.errors import UsageError
 from mien.extras import missing, require
 
 if TYPE_CHECKING:
+    from mien.records.recipe import Recipe
     from mien.train.run import RunConfig
     from mien.train.trainer import TrainResult
 
@@ -73,8 +74,6 @@ def train(
     command = command_line(train, locals())
     require("mien train", "torch", "safetensors")
     from mien.folders import free_folder
-    from mien.models.architectures import network_name
-    from mien.models.files import read_model
     from mien.train.distributed import joined
     from mien.train.recipes import find_recipe, with_changes
     from mien.train.run import RunConfig, train_run
@@ -90,11 +89,9 @@ def train(
             raise UsageError(f"--freeze {freeze} keeps weights as --init brings them; add --init MODEL, such as base")
         changes = {"epochs": epochs, "batch_size": batch_size, "rate": rate, "balance": balance, "freeze": freeze}
         chosen = with_changes(chosen, **changes)
-        seed = seed or 0
-        check_seed(seed)
+        check_seed(seed := seed or 0)
         if save_as:
-            network = network_name(read_model(init).architecture) if init else ""
-            _check_target(save_as, str(chosen.network) or network)
+            _check_target(save_as, chosen, init)
         folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
         given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names
         _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)
@@ -108,11 +105,13 @@ def recipes() -> None:
         print(f"{name:{max(map(len, RECIPES))}} {explain_recipe(name)}")
 
 
-def _check_target(path: Path, network: str) -> None:
+def _check_target(path: Path, recipe: Recipe, init: Path | None) -> None:
     """What cannot be written is better refused before training than after."""
-    from mien.models.files import check_writable
+    from mien.models.architectures import network_name
+    from mien.models.files import check_writable, read_model
 
     check_writable(path)
+    network = recipe.network or (network_name(read_model(init).architecture) if init else "")
     if path.suffix.lower() in (".h5", ".keras") and network != "classic":
         raise UsageError(f"{path}: {path.suffix} holds the network 'classic', not '{network}'; use .safetensors")
 

@@ -41,7 +41,6 @@ class Format(NamedTuple):
 
 
 SHIPPED = Path(__file__).with_name("shipped")  # what comes with Mien, as <name>.onnx
-DEFAULT_MODELS = {"detect": "large", "none": "base"}  # where the user names none, by how faces are found
 
 _RESAVE = "save it again with model.save(...)"
 _FORMATS = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.boxes import Box, Corners
 from mien.errors import DataError, UsageError
-from mien.models.files import DEFAULT_MODELS, read_model
+from mien.models.files import read_model
 from mien.models.model import Model, Prior, predict_proba
 from mien.pictures import Picture
 from mien.predict.detector import MIN_FACE, find_faces
@@ -60,8 +60,8 @@ class _Seen:
 class Predictor:
     """Finds the faces in pictures and names the expression on each.
 
-    model: "large", "base", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a
-        model. None for the one that suits `crop`: "large" where faces are looked for, "base" for ready-made crops.
+    model: "base", "large", "tiny" or "base-fer2013", which come with Mien; the path of a model file or run folder; or a
+        model.
     labels: the label source to answer by, "votes" or "fer2013", where the model has learned both; "" for votes.
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
@@ -87,7 +87,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Path | Model | None = None,
+        model: str | Path | Model = "base",
         prior: Prior = "natural",
         crop: Crop = "detect",
         min_confidence: float = 0.0,
@@ -111,7 +111,7 @@ class Predictor:
             raise UsageError(f"min_confidence {min_confidence:g}: a probability lies between 0 and 1")
         if min_face < 1:
             raise UsageError(f"min_face {min_face}: a face has at least one pixel")
-        found = model if isinstance(model, Model) else read_model(model or DEFAULT_MODELS[crop])
+        found = model if isinstance(model, Model) else read_model(model)
         self._model = found.answering(labels) if labels else found
         self._prior: Prior = prior
         self._crop, self._tta, self._return_crops, self._device = crop, tta, return_crops, device

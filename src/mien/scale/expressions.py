@@ -38,7 +38,7 @@ class Expressions:
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | Path = "base",
         pictures: str = "path",
         names: str | None = None,
         *,

@@ -38,7 +38,7 @@ class QueryOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str = Field("", description="A name that `/v1/models` lists; if not given, as `mien predict` chooses.")
+    model: str = Field("", description="A name that `/v1/models` lists; the first of them if not given.")
     labels: Literal["", "votes", "fer2013"] = Field(
         "",
         description="Label source to answer by: FER+ `votes`, or the labels of `fer2013`; by default votes, if it can.",
@@ -145,7 +145,7 @@ class _Service:
         if query.model and query.model not in self.engine.models:
             names = ", ".join(self.engine.models)
             raise Problem(400, f"model '{query.model[:100]}': this server has {names}")
-        name = query.model or self.engine.default(query.crop)
+        name = query.model or self.engine.default
         return Options(**query.model_dump())._replace(model=name)
 
 
@@ -196,7 +196,7 @@ def _add_status(app: FastAPI, service: _Service) -> None:
 
     @app.get("/v1/models", tags=["server"], summary="The models that this server has", responses=schema.MODELS)
     async def models() -> JSONResponse:
-        return JSONResponse({"models": describe(service.engine.models), "default": service.engine.default()})
+        return JSONResponse({"models": describe(service.engine.models), "default": service.engine.default})
 
     @app.get("/healthz", tags=["server"], summary="Whether the server lives", responses=schema.STATE)
     async def healthz() -> JSONResponse:
@@ -231,7 +231,7 @@ def _complete(app: FastAPI, engine: Engine) -> None:
     for route, example in schema.EXAMPLES.items():
         described = app.openapi()["paths"][route]["post"]
         [model] = [each for each in described["parameters"] if each["name"] == "model"]
-        model["schema"] |= {"enum": [*engine.models], "default": engine.default()}
+        model["schema"] |= {"enum": [*engine.models], "default": engine.default}
         described["responses"]["200"]["content"][JSON]["example"] = example
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from mien.errors import ModelError
-from mien.models.files import DEFAULT_MODELS
 from mien.models.model import Model, Prior
 from mien.pictures import pixels, read_picture
 from mien.predict.detector import MIN_FACE
@@ -57,10 +56,10 @@ class Engine:
     explainer: Explainer
     max_pixels: int
 
-    def default(self, crop: Crop = "detect") -> str:
-        """The name of the model that answers where none is named: as for `mien predict`, or the first."""
-        first, usual = next(iter(self.models)), DEFAULT_MODELS[crop]
-        return usual if first == DEFAULT_MODELS["detect"] and usual in self.models else first
+    @property
+    def default(self) -> str:
+        """The name of the model that answers where none is named."""
+        return next(iter(self.models))
 
     def predict(self, data: bytes, name: str, options: Options) -> Prediction:
         """The faces of an encoded picture; raises Problem for one with too many pixels."""
@@ -162,4 +161,4 @@ def warm_up(engine: Engine) -> None:
     """Have the default model look at a gray picture, so that no client waits for the detector to load."""
     file = io.BytesIO()
     Image.new("L", (64, 64), 128).save(file, "PNG")
-    engine.predict(file.getvalue(), "", Options(engine.default()))
+    engine.predict(file.getvalue(), "", Options(engine.default))
