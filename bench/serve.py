@@ -82,7 +82,7 @@ class Client:
     async def ask(self, data):
         """Status, headers, body and seconds of an exchange."""
         began = time.monotonic()
-        if self.writer is None or self.writer.is_closing():
+        if self.writer is None or self.writer.is_closing() or self.reader.at_eof():  # the server let an idle one go
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         self.writer.write(data)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
