@@ -208,9 +208,11 @@ def check_mutated(count: int, seed: int = 0) -> int:
 def mutated_in_a_process(count: int, gigabytes: float) -> subprocess.CompletedProcess[str]:
     """`check_mutated` by itself, where a crash, an output or too much memory would show."""
     code = (
-        "import resource, sys, warnings; warnings.simplefilter('always'); import test_images; "
+        "import sys, warnings; from pathlib import Path; warnings.simplefilter('always'); import test_images; "
         f"print(test_images.check_mutated({count})); "
-        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024; "
+        # Not `ru_maxrss`, which a child takes over from the process that started it.
+        "status = Path('/proc/self/status'); "
+        "peak = int(status.read_text().split('VmHWM:')[1].split()[0]) * 1024 if status.exists() else 0; "
         f"sys.exit(f'{{peak / 1e9:.1f}} GB' if peak > {gigabytes} * 1e9 else 0)"
     )
     return subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
