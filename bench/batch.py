@@ -53,15 +53,19 @@ class Reading:
 def draw(folder: Path, count: int) -> Path:
     """The first `count` photos below a folder, those drawn that are not there yet."""
     place = folder / f"{count}"
-    if len(list(place.rglob("*.jpg"))) == count:
+    paths = [place / f"{number // A_FOLDER:03}" / f"{number:06}.jpg" for number in range(count)]
+    there = set(place.rglob("*.jpg"))
+    if there.issuperset(paths):
         return place
-    say(f"drawing {count:,} photos into {place}")
+    say(f"drawing {count - len(there):,} photos into {place}")
     rng = np.random.default_rng(0)
     pool = [Image.fromarray(draw_face(EMOTIONS[i % len(EMOTIONS)], rng)) for i in range(POOL)]
-    for number in range(count):
-        path = place / f"{number // A_FOLDER:03}" / f"{number:06}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        photo(pool, np.random.default_rng(number)).save(path, quality=85)
+    for number, path in enumerate(paths):
+        if path not in there:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            photo(pool, np.random.default_rng(number)).save(unfinished, "JPEG", quality=85)
+            unfinished.rename(path)
     return place
 
 
