@@ -510,7 +510,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.T
         (member("a.jpg", tarfile.SYMTYPE), "is a link"),
         (member("a.jpg", tarfile.LNKTYPE), "is a link"),
         (member("a.jpg", tarfile.CHRTYPE), "is not a plain file"),
-        (member("a.jpg", size=1 << 40), "would unpack to 1,048,576 MB"),
+        (member("a.jpg", size=1 << 40), "would unpack to"),
     ],
     ids=["out", "absolute", "symbolic-link", "link", "device", "bomb"],
 )
