@@ -85,26 +85,15 @@ def measure(photos: Path, side: str, model: str) -> Reading:
     """One run of `mien batch`, its memory watched."""
     engine, _, workers = side.partition("-")
     with tempfile.TemporaryDirectory() as folder:
-        words = [
-            "batch",
-            str(photos),
-            f"{folder}/table",
-            "--engine",
-            engine,
-            "--workers",
-            workers,
-            "--model",
-            model,
-            "--json",
-        ]
+        words = ["batch", str(photos), f"{folder}/table", "--engine", engine, "--workers", workers, "--model", model]
         start = time.monotonic()
-        with subprocess.Popen(
-            [sys.executable, "-m", "mien", *words],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
+        with (
+            open(f"{folder}/said", "w+") as said,
+            subprocess.Popen(
+                [sys.executable, "-m", "mien", *words, "--json"],
+                env=environment(), stdout=subprocess.PIPE, stderr=said, text=True,
+            ) as process,
+        ):  # fmt: skip
             first = worker = total = 0.0
             while process.poll() is None:
                 own, others = resident(process.pid)
@@ -114,8 +103,9 @@ def measure(photos: Path, side: str, model: str) -> Reading:
             seconds = time.monotonic() - start
             assert process.stdout
             printed = process.stdout.read()
-    if process.returncode:
-        fail(f"mien {' '.join(words)} failed")
+            if process.returncode:
+                said.seek(0)
+                fail(f"mien {' '.join(words)} failed: {said.read()[-1000:]}")
     result = json.loads(printed)
     return Reading(result["pictures"], result["faces"], seconds, first, worker, total)
 

@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -416,6 +417,20 @@ def test_answers_in_time_are_all_given_and_so_is_what_they_raise() -> None:
     with pytest.raises(KeyError, match="gone"):
         next(timely)
     assert list(cluster._timely([], 1)) == []
+
+
+def test_a_cluster_that_cannot_start_ends_the_job(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init)
+    monkeypatch.setattr(cluster, "_ray", lambda: ray)
+    with pytest.raises(
+        EngineError, match=r"Ray cannot start: The current node timed out during startup\.; see whether"
+    ):
+        run(job_for(photos), tmp_path / "table", "ray", 1, 4, Quiet())
 
 
 def test_an_engine_that_ends_says_what_is_written(
