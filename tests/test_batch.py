@@ -11,7 +11,9 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psutil
@@ -29,8 +31,8 @@ from mien.folders import hold
 from mien.models.files import model_digest
 from mien.predict.predictor import Predictor
 from mien.predict.sources import Item
-from mien.scale import local
-from mien.scale.answers import Answer
+from mien.scale import cluster, local
+from mien.scale.answers import Answer, EngineError
 from mien.scale.batch import ListenerProtocol, run
 from mien.scale.job import Job
 from mien.scale.sources import Entry, entries_of
@@ -221,10 +223,11 @@ def killed_after(seconds: float, photos: Path, out: Path) -> bool:
     command = [sys.executable, "-m", "mien", "batch", str(photos), str(out), *FEW]
     with subprocess.Popen(command, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            return process.wait(seconds) != 0
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            return True
+    assert process.returncode in (0, -signal.SIGKILL)
+    return process.returncode != 0
 
 
 @pytest.mark.long
@@ -383,6 +386,51 @@ def test_processes_that_cannot_start_end_the_job() -> None:
         list(local.answers([[Entry("a.jpg")]], job, 2, 4))
 
 
+# What Ray's engine waits for; tests/test_cluster.py has the rest.
+
+
+def test_an_answer_that_does_not_come_in_time_ends_the_job() -> None:
+    given = Event()
+
+    def rows() -> Iterator[int]:
+        yield 1
+        yield 2
+        given.wait()
+
+    timely = cluster._timely(rows(), 0.01)
+    assert [next(timely), next(timely)] == [1, 2]
+    with pytest.raises(EngineError, match=r"has answered nothing for 0\.01 minutes; see `ray status`"):
+        next(timely)
+    given.set()
+
+
+def test_answers_in_time_are_all_given_and_so_is_what_they_raise() -> None:
+    def rows() -> Iterator[int]:
+        yield from range(50)
+        raise KeyError("gone")
+
+    timely = cluster._timely(rows(), 1)
+    assert [next(timely) for _ in range(50)] == list(range(50))
+    with pytest.raises(KeyError, match="gone"):
+        next(timely)
+    assert list(cluster._timely([], 1)) == []
+
+
+def test_an_engine_that_ends_says_what_is_written(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: Any) -> Iterator[Answer]:
+        yield from islice(answers(*arguments), 1)
+        raise EngineError("it ended")
+
+    answers, out = local.answers, tmp_path / "table"
+    monkeypatch.setattr(local, "answers", broken)
+    assert main(["batch", str(photos), str(out), *FEW]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"mien: it ended; {out} holds 4 pictures in 1 files, and the same command continues"
+    assert list(files(out)) == ["part-00000.parquet"]
+
+
 def test_a_model_that_changed_is_refused() -> None:
     job = replace(job_for("x"), digest="0")
     with pytest.raises(Exception, match="another model than the one"):
@@ -525,6 +573,7 @@ def test_sources_that_hold_nothing(
         (["--columns", "emotion,smile"], "--columns smile: no such column; there are source, frame"),
         (["--workers", "0"], "--workers 0: give 1 or more"),
         (["--per-shard", "0"], "--per-shard 0: give 1 or more"),
+        (["--stall-timeout", "5"], "--stall-timeout 5: give minutes, more than 0, and --engine ray"),
         (["--model", "gone.onnx"], "gone.onnx: no such model file"),
     ],
 )
