@@ -141,8 +141,10 @@ def test_pyinstaller_is_told_what_it_cannot_see(monkeypatch: pytest.MonkeyPatch)
     """As PyInstaller would run the hook, which is not installed here; an app was built by hand."""
 
     def data_files(package: str, includes: list[str]) -> list[str]:
-        (folder,) = map(Path, importlib.util.find_spec(package).submodule_search_locations)
-        return [file.name for pattern in includes for file in folder.glob(pattern)]
+        found = importlib.util.find_spec(package)
+        assert found and found.submodule_search_locations
+        (folder,) = found.submodule_search_locations
+        return [file.name for pattern in includes for file in Path(folder).glob(pattern)]
 
     def submodules(package: str) -> list[str]:
         (folder,) = importlib.import_module(package).__path__
