@@ -88,6 +88,7 @@ class _Actor:
 def _ray() -> Any:
     """Ray, imported now: other engines do without it. It sends nothing home, and keeps its progress to itself."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when it starts
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # or a thread that still asks when Ray is ended starts another one
     import ray
     import ray.data
 
@@ -140,7 +141,7 @@ def _actors(ray: Any, wanted: int | None) -> int:
 def _timely(rows: Iterable[Any], minutes: float) -> Iterator[Any]:
     """The rows, fetched by a thread, as Ray itself would wait for an actor that hangs for ever.
 
-    Raises EngineError where one is not there after so many minutes.
+    Raises EngineError where one is not there after so many minutes; the first has _START_SECONDS more.
     """
     fetched: Queue[Any] = Queue(1)
     left = Event()
@@ -156,10 +157,12 @@ def _timely(rows: Iterable[Any], minutes: float) -> Iterator[Any]:
             fetched.put(error)
 
     Thread(target=fetch, daemon=True).start()
+    patience = _START_SECONDS + 60 * minutes
     try:
-        while (row := fetched.get(timeout=60 * minutes)) is not _END:
+        while (row := fetched.get(timeout=patience)) is not _END:
             if isinstance(row, Exception):
                 raise row
+            patience = 60 * minutes
             yield row
     except Empty:
         raise EngineError(
