@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -214,7 +215,10 @@ class Predictor:
         """The faces in boxes of original pixels; raises DataError for a box that does not lie in the picture."""
         cuts = []
         for box in boxes:
-            values = np.asarray(box, float)
+            try:
+                values = np.asarray(box, float)
+            except (TypeError, ValueError):  # words, or rows of unequal lengths
+                values = np.empty(0)
             if values.shape != (4,) or not np.isfinite(values).all() or values[2:].min() < 1:
                 raise DataError(
                     f"{name}: a box {box}; give left, top, width, height in pixels, 1 and more wide and high"
@@ -265,6 +269,8 @@ class Predictor:
 def _next_boxes(boxes: Iterator[Sequence[Sequence[float]]], name: str) -> Sequence[Sequence[float]]:
     if (found := next(boxes, None)) is None:
         raise UsageError(f"{name}: no boxes for it; give one list of boxes a picture, an empty one for no face")
+    if isinstance(found, Real) or any(isinstance(box, Real) for box in found):
+        raise UsageError(f"{name}: boxes {found}; give one list of boxes a picture, [[(left, top, width, height)]]")
     return found
 
 
