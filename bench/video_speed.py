@@ -60,7 +60,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "made.avi"
         say(f"making {count:,} frames of {args.size[0]} x {args.size[1]}")
-        make(video, count, *args.size, make_hard if args.hard else make_easy)
+        width, height = args.size
+        make(video, count, width, height, make_hard if args.hard else make_easy)
         runs = {name: list[dict]() for name in sides}
         for number in range(args.rounds):
             for name, source in sides.items():
