@@ -78,6 +78,29 @@ def find_faces(image: Image.Image, min_face: float = MIN_FACE, turned: int | Non
     return Detection(sorted(faces, key=lambda face: face.box))
 
 
+def find_near(image: Image.Image, areas: Sequence[Corners], min_face: float = MIN_FACE) -> Detection | None:
+    """The faces of an upright picture that has one in each of some areas, and none elsewhere, as is known from before.
+
+    Only these areas, with as much around them, are looked at large. None where that does not show as many faces for
+    certain.
+    """
+    wanted, large = _factors(image, min_face)
+    if wanted != large:  # small faces, seen in tiles alone
+        return None
+    step, found = 32 / large, list[DetectedFace]()  # as the detector's cells lie when all of the picture is looked at
+    for area in areas:
+        across, down = area.width / 2, area.height / 2
+        left, top = (round(step * (max(0.0, start) // step)) for start in (area.left - across, area.top - down))
+        right, bottom = min(image.width, ceil(area.right + across)), min(image.height, ceil(area.bottom + down))
+        part = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        found += [_moved(face, complex(left, top), large) for face in detect([_scaled(part, part, large)], _LIKELY)[0]]
+    small = _small(image, large)
+    found += _seen_in(_scaled(image, image, small), image, small, _LIKELY)
+    faces = _distinct([face for face in found if _is_sound(face, image)])
+    certain = len(faces) == len(areas) and all(abs(roll(face)) < _TILTED for face in faces)
+    return Detection(sorted(faces, key=lambda face: face.box)) if certain else None
+
+
 def roll(face: DetectedFace) -> float:
     """By how many degrees clockwise a face is turned, from -180 to 180."""
     return degrees(cmath.phase(alignment(face.landmarks)[0]))
@@ -85,21 +108,30 @@ def roll(face: DetectedFace) -> float:
 
 def _candidates(image: Image.Image, min_face: float) -> list[DetectedFace]:
     """What may be a face, the highest score first."""
-    usual, longest = sqrt(_LARGE_LOOK / (image.width * image.height)), max(image.size)
-    wanted = min(max(usual, _LEAST_PIXELS / min_face), _MOST_ENLARGED)
-    if 1 < wanted < _LEAST_ENLARGED:
-        wanted = 1.0
-    in_tiles = longest * wanted > _TILE
-    large = min(usual, wanted) if in_tiles else wanted
+    wanted, large = _factors(image, min_face)
     picture, found = image, []
-    for factor in sorted({large, min(large, _SMALL_LOOK / longest)}, reverse=True):
+    for factor in sorted({large, _small(image, large)}, reverse=True):
         picture = _scaled(picture, image, factor)
         found += _seen_in(picture, image, factor, _CANDIDATE if factor >= 1 else _FAINT)
     found = _distinct(found)
-    if in_tiles:
+    if wanted != large:
         likely = [face for face in found if face.score >= _LIKELY]
         found += _distinct([face for face in _look_in_tiles(image, wanted) if not _covered(face, likely)])
     return sorted(found, key=lambda face: -face.score)
+
+
+def _factors(image: Image.Image, min_face: float) -> tuple[float, float]:
+    """How many times as large a picture is to be looked at, and is in one piece: less where it takes tiles."""
+    usual = sqrt(_LARGE_LOOK / (image.width * image.height))
+    wanted = min(max(usual, _LEAST_PIXELS / min_face), _MOST_ENLARGED)
+    if 1 < wanted < _LEAST_ENLARGED:
+        wanted = 1.0
+    return wanted, min(usual, wanted) if max(image.size) * wanted > _TILE else wanted
+
+
+def _small(image: Image.Image, large: float) -> float:
+    """How many times as large the small look is, beside the large one."""
+    return min(large, _SMALL_LOOK / max(image.size))
 
 
 def _seen_in(picture: Image.Image, image: Image.Image, factor: float, least: float) -> list[DetectedFace]:
