@@ -191,18 +191,46 @@ def test_rank_0_tells_why_any_failed(
 
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, gpu, chosen = torch.device("cpu"), torch.device("cuda"), []
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert distributed.own_device(gpu) == gpu, "without torchrun as it was given"
     monkeypatch.setattr(distributed, "size", lambda: 4)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert distributed.own_device(gpu) == torch.device("cuda", 1)
     assert distributed.own_device(cpu) == cpu
-    assert chosen == [1]
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(UsageError, match=r"fewer GPUs \(2\) than processes; give torchrun --nproc-per-node 2, or"):
         distributed.own_device(gpu)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nccl", "backend", "chosen"),
+    [
+        (0, False, "gloo", []),
+        (4, True, "cpu:gloo,cuda:nccl", [2]),
+        (4, False, "gloo", [2]),
+        (2, True, "cpu:gloo,cuda:nccl", []),
+    ],
+)
+def test_processes_join_by_nccl_where_there_are_gpus_each_at_its_own_from_the_start(
+    gpus: int, nccl: bool, backend: str, chosen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the backend: GPUs are said to be there, and the group is only asked for."""
+    calls: list[Any] = []
+    dist = torch.distributed
+    monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(dist, "rendezvous", lambda url: iter([(dist.HashStore(), 6, 8)]))
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: calls.append(backend))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(dist, "is_nccl_available", lambda: nccl)
+    monkeypatch.setattr(distributed, "_hear_ctrl_c_once", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", calls.append)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with distributed.joined():
+        assert calls == [*chosen, backend]
 
 
 def test_only_the_first_of_several_processes_speaks(

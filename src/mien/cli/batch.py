@@ -41,7 +41,7 @@ def batch(
     The same command continues a run that was stopped.
 
     Args:
-        source: a folder (with all folders within), a .zip or .tar, a text file with a path a line, s3://bucket/folder,
+        source: a folder (with all folders within), a .zip, .tar or .tar.gz, a text file with a path a line, s3://bucket/folder,
             gs://bucket/folder, a video.
         out: folder for the results, part-00000.parquet and so on: a row for each face, and for each photo or frame
             without one. What is there already is not done again.
@@ -119,6 +119,6 @@ def _summary(result: Result) -> str:
     counts, rate = result.counts, result.looked_at / max(result.seconds, 1e-9)
     return (
         f"{counts.pictures:,} pictures: {counts.faces:,} faces; {counts.without:,} without a face, "
-        f"{counts.errors:,} could not be read\n"
+        f"{counts.errors:,} could not be read{', as their column error says' if counts.errors else ''}\n"
         f"{result.out}: {result.shards:,} files; {result.looked_at:,} pictures now, {rate:,.1f} a second"
     )

@@ -67,8 +67,8 @@ class Predictor:
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face whose confidence or quality is below it is marked uncertain, and keeps its expression.
-    min_face: side in pixels of faces that are worth looking for; most of half that size are found too. With 96 a
-        12-megapixel photo takes some four times as long as one of a megapixel; with 24, for crowds, some forty times.
+    min_face: side in pixels of faces that are worth looking for; most of half that size are found too. With 24,
+        for crowds, a 12-megapixel photo takes some nine times as long as with 96, one of a megapixel some three times.
     upright: True where pictures are known not to lie on their side or stand on their head.
     tta: flip test-time augmentation, the mean answer for the face and its mirror image, at twice the time.
     return_crops: True for faces with their `crop`, the aligned face as the network is given it.

@@ -113,6 +113,11 @@ def _cluster() -> Iterator[Any]:
             ray.init(**options)
         except ConnectionError:
             raise UsageError(f"RAY_ADDRESS {os.environ['RAY_ADDRESS']}: no Ray cluster answers there") from None
+        except Exception as error:  # a plain one where its processes start too slowly
+            raise EngineError(
+                f"Ray cannot start: {' '.join(str(error).split())[:300]}; see whether this machine is too busy, and "
+                "whether all machines have the same versions of Ray and Python"
+            ) from None
         try:
             yield ray
         finally:
