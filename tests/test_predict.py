@@ -380,6 +380,17 @@ def test_a_tilted_face_in_an_upright_photo_is_seen_upright(astronaut: Image.Imag
     assert roll(face) == pytest.approx(angle + 4, abs=12)  # she holds her head at 4 degrees
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_group_that_holds_its_heads_askew_lies_as_most_of_it(astronaut: Image.Image, turn: int) -> None:
+    """Half of the faces are tilted by up to 55 degrees: none of them says that the photo is upright."""
+    head, ground = astronaut.crop((130, 0, 330, 210)), (90, 110, 140)
+    group = Image.new("RGB", (900, 700), ground)
+    for i, tilt in enumerate((0, 10, -40, 55, 0, -20)):
+        group.paste(head.rotate(tilt, fillcolor=ground), (30 + i % 3 * 290, 40 + i // 3 * 330))
+    detection = find_faces(group.rotate(-turn, expand=True))
+    assert detection.turned == turn and len(detection.faces) == 6
+
+
 def test_small_faces_in_a_large_photo_are_found_once(astronaut: Image.Image) -> None:
     head = astronaut.crop((130, 0, 330, 210)).resize((90, 95))  # the face is 40 pixels wide
     group = Image.new("RGB", (4000, 3000), (90, 110, 140))
