@@ -3,6 +3,7 @@
 Needs playwright and a Chromium of the system; axe-core, by npm, for the check of accessibility.
 """
 
+import io
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -195,14 +196,15 @@ def test_photos_are_dropped_and_pasted(visit, way):
     expect(page.get_by_text("Drop photos here")).to_be_visible()
 
 
-def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path, kind):
     exif = Image.Exif()
     exif[0x0112] = 6
     with Image.open(PAGE / "example.png") as image:
         wide = image.crop((0, 0, 672, 336)).transpose(Image.Transpose.ROTATE_90)  # undone by the remark
-        wide.save(tmp_path / "turned.jpg", exif=exif)
+        wide.save(tmp_path / f"turned.{kind.lower()}", kind, exif=exif)
     page = visit()
-    page.locator("#choose").set_input_files(tmp_path / "turned.jpg")
+    page.locator("#choose").set_input_files(tmp_path / f"turned.{kind.lower()}")
     expect(page.locator(".box")).to_have_count(2)
     shape = page.locator(".picture").bounding_box()
     assert shape["width"] / shape["height"] == pytest.approx(2, abs=0.02)
@@ -210,6 +212,31 @@ def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path):
     assert (
         boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"] and abs(boxes[0]["y"] - boxes[1]["y"]) < shape["height"] / 4
     )
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_remarks_turn_what_is_shown_as_they_turn_what_is_answered(visit, turn):
+    """The upper left quarter is red as people see it, in a WebP, whose EXIF browsers do not heed."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = turn
+    picture = Image.new("RGB", (8, 4), "blue")
+    picture.paste("red", (0, 0, 4, 2))
+    picture.save(file, "WEBP", lossless=True, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(file))
+    shown = visit(camera=False).evaluate(
+        """async (data) => {
+          const {upright} = await import("/orientation.js");
+          const file = new Blob([new Uint8Array(data)], {type: "image/webp"});
+          const bitmap = await createImageBitmap(await upright(file));
+          const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+          context.drawImage(bitmap, 0, 0);
+          return [bitmap.width, bitmap.height, [...context.getImageData(0, 0, bitmap.width, bitmap.height).data]];
+        }""",
+        list(file.getvalue()),
+    )
+    assert tuple(shown[:2]) == expected.size
+    red = np.asarray(shown[2]).reshape(expected.height, expected.width, 4)[..., 0] > 127
+    assert np.array_equal(red, np.asarray(expected)[..., 0] > 127)
 
 
 def test_the_camera(visit):

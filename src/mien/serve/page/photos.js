@@ -2,6 +2,7 @@
 
 import { alertLine, announce, byId, count, el, percent, save, showIntro } from "./dom.js";
 import { bars, doubtOf, drawBoxes, thumbnail } from "./faces.js";
+import { upright } from "./orientation.js";
 import { csvText } from "./tables.js";
 
 const AT_ONCE = 2;
@@ -83,22 +84,29 @@ class Card {
     this.file = file;
     this.app = app;
     this.state = "new";
-    this.url = URL.createObjectURL(file);
-    this.image = el("img", { src: this.url, alt: `Photo: ${file.name}` });
+    this.image = el("img", { alt: `Photo: ${file.name}` });
     this.layer = el("div", { class: "boxes", "aria-hidden": "true" });
     this.picture = el("div", { class: "picture" }, this.image, this.layer);
     this.side = el("div", { class: "faces" }, el("h2", {}, file.name), el("p", { class: "quiet" }, "Looking for faces ..."));
     this.element = el("article", { class: "card waiting" }, this.picture, this.side);
-    this.shown = this.image.decode().then(
-      () => this.picture.style.setProperty("--ratio", this.image.naturalWidth / this.image.naturalHeight),
-      () => (this.image.hidden = true),
-    );
+    this.shown = this.show();
+  }
+
+  async show() {
+    this.url = URL.createObjectURL(await upright(this.file));
+    this.image.src = this.url;
+    try {
+      await this.image.decode();
+      this.picture.style.setProperty("--ratio", this.image.naturalWidth / this.image.naturalHeight);
+    } catch {
+      this.image.hidden = true;
+    }
   }
 
   remove() {
     this.abort?.abort();
-    URL.revokeObjectURL(this.url);
     this.element.remove();
+    this.shown.then(() => URL.revokeObjectURL(this.url));
   }
 
   again() {
