@@ -111,9 +111,9 @@ CROP = """async ([data, side]) => {
 }"""
 
 
-def host(folder):
-    """The page, the peers if they are wanted, and an empty page beside them."""
-    assert mien(["page", str(folder / "page")]) == 0
+def host(folder, model):
+    """The page with that model, and an empty page beside it."""
+    assert mien(["page", str(folder / "page"), "--model", model]) == 0
     (folder / "index.html").write_text("<!doctype html><title>bench</title>")
 
 
@@ -218,6 +218,7 @@ def options():
     parser.add_argument("--rounds", type=int, default=3, help="of opening, and of each library in turn; 0: none")
     parser.add_argument("--minutes", type=float, default=0, help="of camera while memory is watched")
     parser.add_argument("--every", type=float, default=30, help="seconds between two looks at memory")
+    parser.add_argument("--model", default="base", help="of ours")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--faces", type=int, default=0, help="crops of PublicTest for the agreement with FER+ votes")
     parser.add_argument("--data")
@@ -230,7 +231,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "host"
         folder.mkdir()
-        host(folder)
+        host(folder, given.model)
         if given.peers:
             bring_peers(folder)
         film = camera_film(Path(temporary) / "drawn.y4m")

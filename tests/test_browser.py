@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from browsing import CHROMIUM, Visits, chromium, files_of, write_camera
+from browsing import CHROMIUM, Visits, barriers, chromium, files_of, write_camera, write_video
 from playwright.sync_api import Browser, Page, expect
 
 from mien.cli.app import main
@@ -64,7 +64,7 @@ HELPERS = """async () => {
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the page, as `mien page` writes it."""
     out = tmp_path_factory.mktemp("page") / "out"
-    assert main(["page", str(out)]) == 0
+    assert main(["page", str(out), "--model", "tiny", "--model", "base"]) == 0
     shutil.copy(EXAMPLE, out / "example.html")
     with files_of(out) as url:
         yield url
@@ -75,6 +75,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     film = write_camera(tmp_path_factory.mktemp("camera") / "drawn.y4m", drawn_face("happy", 0, 260))
     with chromium("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}") as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def webm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a face that grows."""
+    frames = [np.pad(np.asarray(drawn_face("happy", 0, 160 + i)), ((20, 60 - i), (40, 60 - i))) for i in range(60)]
+    return write_video(tmp_path_factory.mktemp("video") / "drawn.webm", frames)
 
 
 @pytest.fixture
@@ -422,6 +429,26 @@ def test_the_camera(visit: Callable[..., Page]) -> None:
     expect(page.locator("#camera-face .answer")).to_contain_text("happy")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#camera-boxes .box")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_that_axe_knows(visit: Callable[..., Page], axe: str, webm: Path, scheme: str) -> None:
+    assert barriers(visit(color_scheme=scheme, bypass_csp=True), axe, webm) == {}
+
+
+def test_a_video(visit: Callable[..., Page], webm: Path) -> None:
+    """It is looked at frame by frame, and the model may be changed in its midst."""
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#video-choose").set_input_files(webm)
+    expect(page.locator("#video-state")).to_contain_text(" of 0:02")
+    page.locator("#prior").select_option("uniform")
+    expect(page.locator("#video-state")).to_have_text("drawn.webm: 10 frames looked at")
+    expect(page.locator("#video-boxes .box")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    lines = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(10)) and all(len(line["faces"]) == 1 for line in lines)
 
 
 def test_other_models_are_loaded_when_they_are_chosen(visit: Callable[..., Page]) -> None:

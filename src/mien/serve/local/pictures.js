@@ -39,16 +39,23 @@ export async function readPicture(blob, name) {
     bitmap.close();
     throw new PictureError(`${name}: more pixels than a photo has; scale it down first`);
   }
-  return { ...takeBitmap(bitmap, orientation), animated: isAnimated(bytes, kind.type) };
+  try {
+    return { ...takeBitmap(bitmap, orientation), animated: isAnimated(bytes, kind.type) };
+  } catch {
+    throw new PictureError(`${name}: too large for this browser; scale it down first`);
+  }
 }
 
 /** {picture, scale} of a decoded picture, which is closed; orientation: as EXIF counts them. */
 export function takeBitmap(bitmap, orientation = 1) {
   const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return takeImageData(context.getImageData(0, 0, width, height), orientation);
+  const data = context.getImageData(0, 0, width, height);
+  canvas.width = canvas.height = 0; // its memory is free now, and not when garbage is next collected
+  return takeImageData(data, orientation);
 }
 
 /** The same of red, green, blue and alpha. */
