@@ -18,7 +18,7 @@ TRY := build/try
 CORE_TESTS := test_annotate test_archives test_images test_offline test_prepare test_preprocess test_sources test_split test_tables
 TRAIN_TESTS := test_augment test_explain test_figures test_formats test_keras_h5 test_networks test_scores test_train
 
-.PHONY: demo test long check coverage docs site serve page runtime core lowest build try-wheel try-sdist tag-is-version lock clean
+.PHONY: demo test long check coverage docs site serve page runtime core scale lowest build try-wheel try-sdist tag-is-version lock clean
 
 demo: $(READY)
 	$(BIN)/mien demo
@@ -101,6 +101,15 @@ core: $(READY)
 	$(BIN)/python -m venv $(TRY)/core
 	$(TRY)/core/$(SCRIPTS)/python -m pip install --quiet . pytest hypothesis psutil
 	$(TRY)/core/$(SCRIPTS)/python -m pytest $(patsubst %,tests/%.py,$(CORE_TESTS))
+
+# Many files on Ray and in object storage, with what is in no lock, as its requirements contradict others: Ray; and moto,
+# whose botocore wants an older dateutil than users get.
+scale: $(READY)
+	rm -rf $(TRY)
+	$(BIN)/python -m venv $(TRY)/scale
+	$(TRY)/scale/$(SCRIPTS)/python -m pip install --quiet '.[scale,ray]' pytest psutil 'moto[s3]' flask flask-cors
+	$(TRY)/scale/$(SCRIPTS)/python -m pytest tests/test_batch.py -k object_storage
+	$(TRY)/scale/$(SCRIPTS)/python -m pytest -m long tests/test_cluster.py
 
 # Every lower bound of pyproject.toml, installed: first the core alone, then with extras.
 # Where the lowest torch can't be had, name another: make lowest TORCH_LOWEST=torch==2.13.0

@@ -53,15 +53,19 @@ class Reading:
 def draw(folder: Path, count: int) -> Path:
     """The first `count` photos below a folder, those drawn that are not there yet."""
     place = folder / f"{count}"
-    if len(list(place.rglob("*.jpg"))) == count:
+    paths = [place / f"{number // A_FOLDER:03}" / f"{number:06}.jpg" for number in range(count)]
+    there = set(place.rglob("*.jpg"))
+    if there.issuperset(paths):
         return place
-    say(f"drawing {count:,} photos into {place}")
+    say(f"drawing {count - len(there):,} photos into {place}")
     rng = np.random.default_rng(0)
     pool = [Image.fromarray(draw_face(EMOTIONS[i % len(EMOTIONS)], rng)) for i in range(POOL)]
-    for number in range(count):
-        path = place / f"{number // A_FOLDER:03}" / f"{number:06}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        photo(pool, np.random.default_rng(number)).save(path, quality=85)
+    for number, path in enumerate(paths):
+        if path not in there:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            photo(pool, np.random.default_rng(number)).save(unfinished, "JPEG", quality=85)
+            unfinished.rename(path)
     return place
 
 
@@ -81,26 +85,15 @@ def measure(photos: Path, side: str, model: str) -> Reading:
     """One run of `mien batch`, its memory watched."""
     engine, _, workers = side.partition("-")
     with tempfile.TemporaryDirectory() as folder:
-        words = [
-            "batch",
-            str(photos),
-            f"{folder}/table",
-            "--engine",
-            engine,
-            "--workers",
-            workers,
-            "--model",
-            model,
-            "--json",
-        ]
+        words = ["batch", str(photos), f"{folder}/table", "--engine", engine, "--workers", workers, "--model", model]
         start = time.monotonic()
-        with subprocess.Popen(
-            [sys.executable, "-m", "mien", *words],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
+        with (
+            open(f"{folder}/said", "w+") as said,
+            subprocess.Popen(
+                [sys.executable, "-m", "mien", *words, "--json"],
+                env=environment(), stdout=subprocess.PIPE, stderr=said, text=True,
+            ) as process,
+        ):  # fmt: skip
             first = worker = total = 0.0
             while process.poll() is None:
                 own, others = resident(process.pid)
@@ -110,8 +103,9 @@ def measure(photos: Path, side: str, model: str) -> Reading:
             seconds = time.monotonic() - start
             assert process.stdout
             printed = process.stdout.read()
-    if process.returncode:
-        fail(f"mien {' '.join(words)} failed")
+            if process.returncode:
+                said.seek(0)
+                fail(f"mien {' '.join(words)} failed: {said.read()[-1000:]}")
     result = json.loads(printed)
     return Reading(result["pictures"], result["faces"], seconds, first, worker, total)
 

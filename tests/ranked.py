@@ -33,6 +33,7 @@ class Case:
 
     side: pixels of a face.
     double: all of it in float64, where whatever differs by more than rounding stands out.
+    changed: it begins with weights that differ in their last bit.
     """
 
     recipe: Recipe
@@ -42,6 +43,7 @@ class Case:
     teachers: int = 0
     init: bool = False
     double: bool = True
+    changed: bool = False
     bfloat16: bool = False
     side: int = 24
     start: State | None = None
@@ -98,6 +100,9 @@ def train(case: Case) -> Noted:
         torch.set_default_dtype(torch.float64)
         torch.Tensor.float = torch.Tensor.double
         trainer.fuse = lambda network: None
+    if case.changed:
+        initial = trainer.initial_network
+        vars(trainer)["initial_network"] = lambda *given: _changed(initial(*given))
     data, val = (_faces(count, case) for count in (case.faces, 30))
     teachers = [_model(str(case.recipe.network), seed) for seed in range(case.teachers)]
     init = _model(str(case.recipe.network), 9) if case.init else None
@@ -120,6 +125,15 @@ def _faces(count: int, case: Case) -> Dataset:
     shares = np.random.default_rng(0).dirichlet((1, 1, 1), count).astype(np.float32)
     images = data.images.repeat(zoom, 1).repeat(zoom, 2)
     return replace(data, images=images, shares=shares if case.votes else None)
+
+
+def _changed(network: torch.nn.Module) -> torch.nn.Module:
+    """A network whose weights in float32 are rounded otherwise."""
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight *= 1 + 6e-8 * torch.randn(weight.shape, generator=generator)
+    return network
 
 
 def _model(network: str, seed: int) -> Model:

@@ -1,5 +1,6 @@
 """Many files into Parquet: the rows of `mien predict`, whatever kills the run, and whichever picture is bad."""
 
+import io
 import json
 import os
 import shutil
@@ -8,10 +9,14 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -29,11 +34,11 @@ from mien.folders import hold
 from mien.models.files import model_digest
 from mien.predict.predictor import Predictor
 from mien.predict.sources import Item
-from mien.scale import local
-from mien.scale.answers import Answer
+from mien.scale import cluster, local
+from mien.scale.answers import Answer, EngineError
 from mien.scale.batch import ListenerProtocol, run
 from mien.scale.job import Job
-from mien.scale.sources import Entry, entries_of
+from mien.scale.sources import Entry, entries_of, item
 
 TESTS = Path(__file__).parent
 FEW = ["--workers", "1", "--per-shard", "4"]
@@ -221,10 +226,11 @@ def killed_after(seconds: float, photos: Path, out: Path) -> bool:
     command = [sys.executable, "-m", "mien", "batch", str(photos), str(out), *FEW]
     with subprocess.Popen(command, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            return process.wait(seconds) != 0
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            return True
+    assert process.returncode in (0, -signal.SIGKILL)
+    return process.returncode != 0
 
 
 @pytest.mark.long
@@ -383,6 +389,65 @@ def test_processes_that_cannot_start_end_the_job() -> None:
         list(local.answers([[Entry("a.jpg")]], job, 2, 4))
 
 
+# What Ray's engine waits for; tests/test_cluster.py has the rest.
+
+
+def test_an_answer_that_does_not_come_in_time_ends_the_job() -> None:
+    given = Event()
+
+    def rows() -> Iterator[int]:
+        yield 1
+        yield 2
+        given.wait()
+
+    timely = cluster._timely(rows(), 0.01)
+    assert [next(timely), next(timely)] == [1, 2]
+    with pytest.raises(EngineError, match=r"has answered nothing for 0\.01 minutes; see `ray status`"):
+        next(timely)
+    given.set()
+
+
+def test_answers_in_time_are_all_given_and_so_is_what_they_raise() -> None:
+    def rows() -> Iterator[int]:
+        yield from range(50)
+        raise KeyError("gone")
+
+    timely = cluster._timely(rows(), 1)
+    assert [next(timely) for _ in range(50)] == list(range(50))
+    with pytest.raises(KeyError, match="gone"):
+        next(timely)
+    assert list(cluster._timely([], 1)) == []
+
+
+def test_a_cluster_that_cannot_start_ends_the_job(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init)
+    monkeypatch.setattr(cluster, "_ray", lambda: ray)
+    with pytest.raises(
+        EngineError, match=r"Ray cannot start: The current node timed out during startup\.; see whether"
+    ):
+        run(job_for(photos), tmp_path / "table", "ray", 1, 4, Quiet())
+
+
+def test_an_engine_that_ends_says_what_is_written(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: Any) -> Iterator[Answer]:
+        yield from islice(answers(*arguments), 1)
+        raise EngineError("it ended")
+
+    answers, out = local.answers, tmp_path / "table"
+    monkeypatch.setattr(local, "answers", broken)
+    assert main(["batch", str(photos), str(out), *FEW]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"mien: it ended; {out} holds 4 pictures in 1 files, and the same command continues"
+    assert list(files(out)) == ["part-00000.parquet"]
+
+
 def test_a_model_that_changed_is_refused() -> None:
     job = replace(job_for("x"), digest="0")
     with pytest.raises(Exception, match="another model than the one"):
@@ -415,13 +480,13 @@ def pack(photos: Path, path: Path) -> Path:
                 method = zipfile.ZIP_DEFLATED if number % 2 else zipfile.ZIP_STORED
                 archive.write(file, file.relative_to(photos), method)
     else:
-        with tarfile.open(path, "w") as archive:
+        with tarfile.open(path, "w" if path.suffix == ".tar" else "w:gz") as archive:
             for file in sorted(photos.rglob("*.*")):
                 archive.add(file, file.relative_to(photos))
     return path
 
 
-@pytest.mark.parametrize("name", ["photos.zip", "photos.tar"])
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar", "photos.tar.gz", "photos.tgz"])
 def test_archives_give_the_rows_of_their_folder(name: str, photos: Path, whole: Path, tmp_path: Path) -> None:
     archive = pack(photos, tmp_path / name)
 
@@ -446,14 +511,78 @@ def test_an_archive_damaged_within_costs_that_picture_alone(photos: Path, tmp_pa
     assert sum(row["error"] is None for row in found) > 10
 
 
-def test_hostile_and_packed_archives_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
-        archive.writestr("../a.jpg", b"")
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz"):
-        pass
-    for name, line in (("out.zip", "leads out of the archive"), ("a.tar.gz", "gunzip it, and give the .tar")):
-        assert main(["batch", str(tmp_path / name), str(tmp_path / "out")]) == 2
-        assert line in capsys.readouterr().err
+def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, "/etc/passwd", size
+    return info
+
+
+@pytest.mark.parametrize(
+    ("hostile", "line"),
+    [
+        (member("../a.jpg"), "leads out of the archive"),
+        (member("/tmp/a.jpg"), "leads out of the archive"),
+        (member("a.jpg", tarfile.SYMTYPE), "is a link"),
+        (member("a.jpg", tarfile.LNKTYPE), "is a link"),
+        (member("a.jpg", tarfile.CHRTYPE), "is not a plain file"),
+        (member("a.jpg", size=1 << 40), "would unpack to"),
+    ],
+    ids=["out", "absolute", "symbolic-link", "link", "device", "bomb"],
+)
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_hostile_archives_are_refused(suffix: str, hostile: tarfile.TarInfo, line: str, tmp_path: Path) -> None:
+    path = tmp_path / f"photos{suffix}"
+    if suffix == ".zip":
+        if hostile.size or hostile.type not in (tarfile.REGTYPE, tarfile.SYMTYPE):
+            pytest.skip("not in a zip archive; tests/test_archives.py has its bombs")
+        with zipfile.ZipFile(path, "w") as archive:
+            info = zipfile.ZipInfo(hostile.name)
+            info.external_attr = (0o120777 if hostile.issym() else 0o100644) << 16
+            archive.writestr(info, b"/etc/passwd")
+    else:
+        with tarfile.open(path, "w:gz" if suffix == ".tar.gz" else "w") as archive:
+            archive.addfile(member("first.jpg"))
+            archive.fileobj.write(hostile.tobuf(tarfile.GNU_FORMAT))  # type: ignore[union-attr]
+    with pytest.raises(DataError, match=line):
+        entries_of(str(path))
+
+
+def test_what_gzip_unpacks_is_bounded_and_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, picture = tmp_path / "photos.tgz", io.BytesIO()
+    batches.draw_photo(0).save(picture, "JPEG")
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in (("a.jpg", picture.getvalue()), ("zeros.bin", bytes(64 << 20)), ("b.jpg", b"none")):
+            archive.addfile(member(name, size=len(data)), io.BytesIO(data))
+    tracemalloc.start()
+    entries = entries_of(str(path))
+    assert [entry.name for entry in entries] == [f"{path}/a.jpg", f"{path}/b.jpg"]
+    with pytest.raises(DataError, match="not a readable image"):
+        item(entries[1], str(path)).read()
+    assert item(entries[0], str(path)).read().image.size == (160, 160), "back to the start"
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    monkeypatch.setattr("mien.data.tars._MOST_BYTES", 32 << 20)
+    with pytest.raises(DataError, match="would unpack to more than"):
+        entries_of(str(path))
+
+
+def test_gzip_damaged_after_it_was_listed(photos: Path, tmp_path: Path) -> None:
+    archive = pack(photos, tmp_path / "photos.tgz")
+    entries = entries_of(str(archive))
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    archive.write_bytes(data)
+    item(entries[0], str(archive)).read()
+    with pytest.raises(DataError, match="damaged in the archive"):
+        item(entries[-1], str(archive)).read()
+
+
+def test_a_video_in_an_archive_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "films.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("talk.mp4", b"")
+    (row,) = rows_of(path, tmp_path / "out")
+    assert row["error"] == f"{path}/talk.mp4: a video in an archive; unpack it, and give its path"
 
 
 @pytest.fixture
@@ -525,6 +654,7 @@ def test_sources_that_hold_nothing(
         (["--columns", "emotion,smile"], "--columns smile: no such column; there are source, frame"),
         (["--workers", "0"], "--workers 0: give 1 or more"),
         (["--per-shard", "0"], "--per-shard 0: give 1 or more"),
+        (["--stall-timeout", "5"], "--stall-timeout 5: give minutes, more than 0, and --engine ray"),
         (["--model", "gone.onnx"], "gone.onnx: no such model file"),
     ],
 )

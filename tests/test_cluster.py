@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from test_batch import Quiet, files, job_for, rows, trap_job
 
 from mien.errors import DataError, UsageError
 from mien.scale import Expressions
+from mien.scale.answers import EngineError
 from mien.scale.batch import run
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")]
@@ -29,7 +31,7 @@ DEADLINE = 900  # seconds, for what otherwise might hang for ever
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"})
+    os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0", "RAY_worker_niceness": "0"})
     os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])  # of the actors
     import ray
     from ray.cluster_utils import Cluster
@@ -68,26 +70,44 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Killer(Quiet):
-    """Kills one of Ray's actors at the first answer."""
+class Signals(Quiet):
+    """Sends a signal to the first `count` of Ray's actors, at the first answer."""
 
-    killed = 0
+    def __init__(self, number: int, count: int) -> None:
+        self.number, self.count, self.hit = number, count, list[psutil.Process]()
 
     def progress(self, pictures: int) -> None:
-        actors = [process for process in psutil.process_iter() if process.name().startswith("ray::MapWorker")]
-        if not self.killed:
-            actors[0].send_signal(signal.SIGKILL)
-            self.killed = actors[0].pid
+        if not self.hit:
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    if process.name().startswith("ray::MapWorker") and len(self.hit) < self.count:
+                        process.send_signal(self.number)
+                        self.hit.append(process)
 
 
 def test_the_same_files_as_on_one_machine_though_an_actor_dies(
     cluster: None, photos: Path, whole: Path, tmp_path: Path
 ) -> None:
-    killer = Killer()
+    killer = Signals(signal.SIGKILL, 1)
     result = run(job_for(photos), tmp_path / "table", "ray", 2, 10, killer)
-    assert killer.killed
+    assert killer.hit
     assert result.counts.pictures == 70
     assert files(tmp_path / "table") == files(whole)
+
+
+def test_actors_that_hang_end_the_job_which_goes_on_later(
+    cluster: None, photos: Path, whole: Path, tmp_path: Path
+) -> None:
+    out, stopper = tmp_path / "table", Signals(signal.SIGSTOP, 2)
+    with pytest.raises(EngineError, match="has answered nothing for 1 minutes") as caught:
+        run(job_for(photos), out, "ray", 2, 10, stopper, stall_minutes=1)
+    written = files(out)
+    assert f"{out} holds {10 * len(written)} pictures in {len(written)} files, and the same comm" in str(caught.value)
+    assert len(stopper.hit) == 2
+    for process in stopper.hit:
+        process.send_signal(signal.SIGCONT)
+    assert run(job_for(photos), out, "ray", 2, 10, Quiet()).looked_at == 70 - 10 * len(written)
+    assert files(out) == files(whole)
 
 
 def test_more_actors_than_fit_are_refused(cluster: None, photos: Path, tmp_path: Path) -> None:

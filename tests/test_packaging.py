@@ -1,13 +1,16 @@
 """What is released: the wheel, the sdist, the pins and the workflows agree with the source tree."""
 
 import importlib.util
+import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,3 +135,27 @@ def test_workflows_pin_actions_and_call_make(path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
     assert called <= targets
+
+
+def test_pyinstaller_is_told_what_it_cannot_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PyInstaller would run the hook, which is not installed here; an app was built by hand."""
+
+    def data_files(package: str, includes: list[str]) -> list[str]:
+        found = importlib.util.find_spec(package)
+        assert found and found.submodule_search_locations
+        (folder,) = found.submodule_search_locations
+        return [file.name for pattern in includes for file in Path(folder).glob(pattern)]
+
+    def submodules(package: str) -> list[str]:
+        (folder,) = importlib.import_module(package).__path__
+        return [f"{package}.{found.name}" for found in pkgutil.iter_modules([folder])]
+
+    hooks = SimpleNamespace(collect_data_files=data_files, collect_submodules=submodules)
+    monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
+    module, _, name = PROJECT["project"]["entry-points"]["pyinstaller40"]["hook-dirs"].partition(":")
+    (folder,) = getattr(importlib.import_module(module), name)()
+    told = runpy.run_path(f"{folder}/hook-mien.py")
+    assert {f"{model}.onnx" for model in ("base", "large", "tiny")} < set(told["datas"])
+    assert any(file.startswith("face_detection_yunet") for file in told["datas"])
+    assert {"mien.predict.predictor", "mien.models.formats.onnx"} < set(told["hiddenimports"])
+    assert all(importlib.util.find_spec(hidden) for hidden in told["hiddenimports"])

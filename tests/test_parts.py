@@ -22,7 +22,7 @@ from mien.data.sources import open_data, open_source
 from mien.data.votes import join, read_votes
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, MienError, UsageError
-from mien.models.files import write_model
+from mien.models.files import read_model, write_model
 
 Make = Callable[..., Path]
 
@@ -331,9 +331,11 @@ def test_folders_that_cannot_be_read_are_named(
         open_data(folder)
 
 
-@pytest.mark.parametrize("path", ["x" * 300, "x" * 5000, "a\0b", "/proc/self/mem/x", "/dev/null/x"])
+@pytest.mark.parametrize(
+    "path", ["x" * 300, "x" * 5000, "a\0b", "/proc/self/mem/x", "/dev/null/x", "", "ftp://x.org/a.zip"]
+)
 def test_paths_that_cannot_be_looked_at_are_named(path: str) -> None:
-    for look in (open_source, open_data):
+    for look in (open_source, open_data, read_model):
         with pytest.raises(MienError) as error:
             look(path)
         assert len(str(error.value).splitlines()) == 1 and len(str(error.value)) < 600

@@ -222,12 +222,11 @@ def test_a_prior_that_the_model_does_not_know_is_refused_at_once(model: Path) ->
         [TEXTURE, 3.0],
         [TEXTURE, None],
         tensor_like(TEXTURE),
-        "",
         io.StringIO("x"),
     ],
 )
 def test_what_is_no_picture_at_all_is_refused(stub: None, model: Path, source: Any) -> None:
-    with pytest.raises(UsageError, match=r"cannot predict on|expected uint8 \[H, W\]|an empty path|open it as \"rb\""):
+    with pytest.raises(UsageError, match=r"cannot predict on|expected uint8 \[H, W\]|open it as \"rb\""):
         Predictor(model)(source)
 
 
@@ -320,8 +319,9 @@ def test_a_hundred_megapixels_take_bounded_memory(kind: str, mode: str, most: in
 
 
 def test_a_path_that_cannot_be_looked_at_costs_no_other_answer(stub: None, model: Path) -> None:
-    odd, null, good = Predictor(model)(["x" * 300 + ".jpg", "a\0b.jpg", PHOTO])
-    assert "cannot be read" in odd.error and null.error and good.faces
+    bad = ["x" * 300 + ".jpg", "a\0b.jpg", "", "file://elsewhere/a.jpg", "https://x.org/a.jpg", "camera:0", "-"]
+    *failed, good = Predictor(model)([*bad, PHOTO])
+    assert [answer.source for answer in failed] == bad and all(answer.error for answer in failed) and good.faces
 
 
 # Faces
@@ -378,6 +378,17 @@ def test_a_tilted_face_in_an_upright_photo_is_seen_upright(astronaut: Image.Imag
     (face,) = detection.faces
     assert detection.turned == 0
     assert roll(face) == pytest.approx(angle + 4, abs=12)  # she holds her head at 4 degrees
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_group_that_holds_its_heads_askew_lies_as_most_of_it(astronaut: Image.Image, turn: int) -> None:
+    """Half of the faces are tilted by up to 55 degrees: none of them says that the photo is upright."""
+    head, ground = astronaut.crop((130, 0, 330, 210)), (90, 110, 140)
+    group = Image.new("RGB", (900, 700), ground)
+    for i, tilt in enumerate((0, 10, -40, 55, 0, -20)):
+        group.paste(head.rotate(tilt, fillcolor=ground), (30 + i % 3 * 290, 40 + i // 3 * 330))
+    detection = find_faces(group.rotate(-turn, expand=True))
+    assert detection.turned == turn and len(detection.faces) == 6
 
 
 def test_small_faces_in_a_large_photo_are_found_once(astronaut: Image.Image) -> None:
@@ -579,8 +590,9 @@ def test_a_folder_with_its_copies_in_it_is_read_again_without_them(desk: Path, m
 
 
 def test_an_empty_path_is_not_the_folder_one_is_in(desk: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict(model, "") == 2
-    assert "an empty path" in capsys.readouterr().err
+    assert predict(model, "", "in/face.jpg") == 2
+    out, err = capsys.readouterr()
+    assert "an empty path" in err and "in/face.jpg" in out
 
 
 def test_copies_lie_among_the_photos_and_cost_none(desk: Path, model: Path) -> None:
@@ -682,13 +694,15 @@ def predict_proba_by_name(model: Path, crop: np.ndarray) -> dict[str, float]:
     return dict(zip(read.classes, predict_proba(read, crop[None])[0].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("box", [(0, 0, 0, 9), (500, 500, 10, 10), (1, 2, 3), (0, 0, float("nan"), 9)])
-def test_a_box_that_is_none_costs_no_other_answer(model: Path, box: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    "box", ["face", ("a", 1, 2, 3), (0, 0, 0, 9), (500, 500, 10, 10), (1, 2, 3), (0, 0, float("nan"), 9)]
+)
+def test_a_box_that_is_none_costs_no_other_answer(model: Path, box: Any) -> None:
     bad, good = Predictor(model)([PHOTO, PHOTO], boxes=[[box], [(10, 10, 60, 70)]])
     assert "box" in bad.error and good.faces[0].box == (10, 10, 60, 70)
 
 
-@pytest.mark.parametrize("boxes", [[[]], [[], [], []]])
+@pytest.mark.parametrize("boxes", [[[]], [[], [], []], [(1, 2, 30, 40)], [(1, 2, 30, 40)] * 2, (1, 2, 30, 40)])
 def test_boxes_are_given_for_each_picture(model: Path, boxes: list[Any]) -> None:
     with pytest.raises(UsageError, match="one list of boxes a picture"):
         Predictor(model)([PHOTO, PHOTO], boxes=boxes)

@@ -222,6 +222,11 @@ def test_what_is_not_there_or_no_zip_is_named(tmp_path: Path) -> None:
     (tmp_path / "archive.zip").write_text("<html>please log in</html>")
     with pytest.raises(DataError, match="not a zip archive"):
         open_source(tmp_path / "archive.zip")
+    (tmp_path / "fer2013.tsv").write_text("emotion\tpixels")
+    with pytest.raises(DataError, match="neither an archive nor a table"):
+        open_source(tmp_path / "fer2013.tsv")
+    with pytest.raises(UsageError, match="an address, and only kaggle:<owner>/<name> is downloaded"):
+        open_source(Path("https://x.org/archive.zip"))
 
 
 def test_an_unreadable_image_is_named(tmp_path: Path, make_image: Make) -> None:

@@ -29,11 +29,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mien import Predictor
-from mien.boxes import Box
+from mien.boxes import Box, Corners
 from mien.colours import class_colour
 from mien.data.drawn import draw_face
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, UsageError
+from mien.predict.detector import find_faces, find_near
 from mien.predict.face import Face
 from mien.predict.prediction import Prediction
 from mien.predict.sources import is_video
@@ -66,7 +67,9 @@ class Stub:
         self.ctrl_c_at, self.asked, self.min_confidence = ctrl_c_at, list[int](), 0.0
         self.classes = EMOTIONS
 
-    def frame(self, image: np.ndarray, source: str, frame: int, turned: int | None = None) -> Prediction:
+    def frame(
+        self, image: np.ndarray, source: str, frame: int, turned: int | None = None, near: Any = None
+    ) -> Prediction:
         if frame == self.ctrl_c_at:
             raise KeyboardInterrupt
         self.asked.append(frame)
@@ -414,9 +417,60 @@ def test_every_third_frame_is_looked_at_and_the_others_keep_its_faces(video: Pat
     assert len(seen) == 30
 
 
+def test_between_frames_that_show_the_same_faces_these_are_looked_for_near_them(video: Path) -> None:
+    class Watching(Stub):
+        def frame(
+            self, image: np.ndarray, source: str, frame: int, turned: int | None = None, near: Any = None
+        ) -> Prediction:
+            looks[frame] = near
+            seen = super().frame(image, source, frame, turned)
+            return replace(seen, faces=(*seen.faces, face((200, 90, 20, 24), sad=0.9))) if frame >= 10 else seen
+
+    looks = dict[int, Any]()
+    with open_footage(str(video)) as footage:
+        results = list(follow(footage, Watching()))
+    assert [result.frame.number for result in results] == list(range(30))
+    assert [len(result.faces) for result in results] == [1] * 10 + [2] * 20
+    whole = {frame for frame, near in looks.items() if near is None}
+    assert whole == {*range(0, 30, 4), 9, 10, 11, 29}  # every fourth; where a face comes; after the last of these
+    assert looks[5] == [Corners(14, 10, 38, 34)]  # what both ends have, 4 pixels apart
+    assert len(looks[13]) == 2
+
+
+def test_each_frame_of_a_camera_is_looked_at_as_a_whole_when_it_comes() -> None:
+    class Watching(Stub):
+        def frame(
+            self, image: np.ndarray, source: str, frame: int, turned: int | None = None, near: Any = None
+        ) -> Prediction:
+            assert near is None
+            return super().frame(image, source, frame, turned)
+
+    stub = Watching()
+    results = follow(Footage(Stand(9), "camera:0"), stub)
+    for number in range(9):
+        assert next(results).frame.number == number
+        assert stub.asked[-1] == number
+
+
+def test_a_look_near_a_face_sees_what_a_look_at_the_whole_sees() -> None:
+    photographs = pytest.importorskip("skimage.data")
+    frame = Image.new("RGB", (1280, 720), (90, 110, 140))
+    frame.paste(Image.fromarray(photographs.astronaut()), (500, 100))
+    (whole,) = find_faces(frame).faces
+    (left, top, right, bottom), moved = whole.box, 20
+    area = Corners(left - moved, top, right + moved, bottom)
+    near = find_near(frame, [area])
+    assert near is not None
+    assert near.faces[0].landmarks == pytest.approx(whole.landmarks, abs=0.5)
+    assert near.faces[0].box == pytest.approx(whole.box, abs=1)
+    assert find_near(frame, [area, Corners(50, 50, 150, 150)]) is None
+
+
 def test_how_a_video_lies_is_found_out_at_its_first_face_and_kept(video: Path) -> None:
     class Lying(Stub):
-        def frame(self, image: np.ndarray, source: str, frame: int, turned: int | None = None) -> Prediction:
+        def frame(
+            self, image: np.ndarray, source: str, frame: int, turned: int | None = None, near: Any = None
+        ) -> Prediction:
             known.append(turned)
             return replace(super().frame(image, source, frame), turned=90 if turned is None else turned)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,6 +33,7 @@ def batch(
     min_face: int = 96,
     upright: Switch = False,
     every: int = 1,
+    stall_timeout: Annotated[float | None, option("MINUTES", "60")] = None,
     json: Json = False,
 ) -> None:
     """Name the expressions in many files, into Parquet files.
@@ -39,7 +41,7 @@ def batch(
     The same command continues a run that was stopped.
 
     Args:
-        source: a folder (with all folders within), a .zip or .tar, a text file with a path a line, s3://bucket/folder,
+        source: a folder (with all folders within), a .zip, .tar or .tar.gz, a text file with a path a line, s3://bucket/folder,
             gs://bucket/folder, a video.
         out: folder for the results, part-00000.parquet and so on: a row for each face, and for each photo or frame
             without one. What is there already is not done again.
@@ -53,6 +55,8 @@ def batch(
         min_face: look for faces from so many pixels on.
         upright: take every picture to be upright.
         every: in a video, look at every n-th frame only.
+        stall_timeout: with --engine ray, end with an error when nothing was answered for so long, as by a machine that
+            hangs; what is written stays.
     """
     require("mien batch", "pyarrow", *(["ray"] if engine == "ray" else []))
     from mien.models.files import model_digest
@@ -62,6 +66,8 @@ def batch(
     for name, value in (("--workers", workers), ("--per-shard", per_shard), ("--every", every)):
         if value is not None and value < 1:
             raise UsageError(f"{name} {value}: give 1 or more")
+    if stall_timeout is not None and (engine != "ray" or not 0 < stall_timeout < inf):
+        raise UsageError(f"--stall-timeout {stall_timeout:g}: give minutes, more than 0, and --engine ray")
     path, wanted = model.model, tuple(columns.split(",")) if columns else ()
     job = Job(
         source, path, model_digest(path), model.read().classes, prior, crop, min_confidence, min_face,
@@ -70,7 +76,7 @@ def batch(
     job.predictor()  # what cannot be used is said before any work
     try:
         with closing(Progress()) as progress:
-            result = run(job, out, engine, workers, per_shard, progress)
+            result = run(job, out, engine, workers, per_shard, progress, stall_timeout)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("; the same command continues") from None
     print(as_json(result.to_dict()) if json else _summary(result))
@@ -113,6 +119,6 @@ def _summary(result: Result) -> str:
     counts, rate = result.counts, result.looked_at / max(result.seconds, 1e-9)
     return (
         f"{counts.pictures:,} pictures: {counts.faces:,} faces; {counts.without:,} without a face, "
-        f"{counts.errors:,} could not be read\n"
+        f"{counts.errors:,} could not be read{', as their column error says' if counts.errors else ''}\n"
         f"{result.out}: {result.shards:,} files; {result.looked_at:,} pictures now, {rate:,.1f} a second"
     )

@@ -45,8 +45,8 @@ def predict(
         crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
         prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
         min_confidence: mark faces whose confidence or quality is below it as uncertain.
-        min_face: look for faces from so many pixels on; most of half that size are found too. At 96 a 12-megapixel
-            photo takes some four times as long as one of a megapixel; at 24, for crowds, some forty times.
+        min_face: look for faces from so many pixels on; most of half that size are found too. At 24, for crowds, a
+            12-megapixel photo takes some nine times as long as at 96, one of a megapixel some three times.
         upright: take every picture to be upright; otherwise those that lie on their side or stand on their head are
             recognised by their faces.
         annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg); photos of

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,6 +40,7 @@ FRACTIONS = (0.70, 0.15, 0.15)
 _MANY = 2000  # images from which decoding in several processes pays for starting them
 _NAMED = 3  # unusable images or rows that an error message names
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # one slash is what a Path leaves of two
 _FOREIGN = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR", b"(\xb5/\xfd": "Zstandard"}
 
 
@@ -77,6 +79,10 @@ def open_source(path: str | Path, classes: Mapping[str, str] | None = None) -> S
     >>> len(source.classes), source.remark
     (6, 'left out: disgust')
     """
+    if path == "":
+        raise UsageError("an empty path; give an archive, table, or folder of <class>/<image>")
+    if _ADDRESS.match(str(path)):
+        raise UsageError(f"{path}: an address, and only kaggle:<owner>/<name> is downloaded; save it and give its path")
     path = download(Path(path).as_posix()) if is_kaggle(str(path)) else Path(path)
     with os_errors(path):
         if not path.exists():
@@ -193,7 +199,11 @@ def _archive(path: Path) -> Container:
     for magic, kind in _FOREIGN.items():
         if start.startswith(magic):
             raise DataError(f"{path}: packed by {kind}; unpack it and give the folder, or pack it as .zip or .tar.gz")
-    return Tar(path) if is_tar(path) else Zip(path)
+    if is_tar(path):
+        return Tar(path)
+    if path.suffix.lower() not in _ARCHIVES and not start.startswith(b"PK"):
+        raise DataError(f"{path}: neither an archive nor a table; give a .zip, .tar.gz or .csv, or a folder")
+    return Zip(path)
 
 
 def _prepared(folder: Path, classes: Mapping[str, str]) -> Source:

@@ -26,6 +26,7 @@ _MOST_NAME_BYTES = 64 << 10  # of a long name, or of the attributes that hold on
 _MOST_BYTES = 32 << 30
 _MANY_BYTES = 1 << 50
 _MOST_PACKED_BYTES = 4 << 30  # of what gzip unpacks to: it lies in a temporary file while it is read
+_MOST_TIMES = 20  # what gzip unpacks to beside the packed file, where all of it is read past; pictures shrink by little
 _DAMAGE = (tarfile.HeaderError, zlib.error, EOFError, OSError, ValueError, OverflowError)
 _DEVICES = (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
 
@@ -42,8 +43,8 @@ class Tar:
         return [member.name for member in self.members()], []
 
     def members(self) -> list[Member]:
-        """Every file, for `read_member` where the archive is plain; raises DataError as `names` does."""
-        with open(self.path, "rb") as file, self._unpacking(file) as plain:
+        """Every file, for `read_member`; raises DataError as `names` does."""
+        with unpacked(self.path) as plain:
             members = list(self._members(plain))
         check_unique(self.path, [member.name for member in members])
         return members
@@ -70,26 +71,27 @@ class Tar:
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes], dict[str, Member]]]:
         """The archive and its files; without gzip, which only goes forwards, while they are read in any order."""
-        with open(self.path, "rb") as file, self._unpacking(file) as plain:
+        with unpacked(self.path) as plain:
             members = {member.name: member for member in self._members(plain)}
-            if plain is file:
-                yield file, members
+            if not isinstance(plain, gzip.GzipFile):
+                yield plain, members
                 return
-            with tempfile.TemporaryFile() as unpacked:
+            with tempfile.TemporaryFile() as temporary:
                 plain.seek(0)
                 left = max((member.start + member.size for member in members.values()), default=0)
                 while left > 0 and (data := plain.read(min(left, 1 << 20))):
-                    unpacked.write(data)
+                    temporary.write(data)
                     left -= len(data)
-                yield unpacked, members
-
-    def _unpacking(self, file: IO[bytes]) -> IO[bytes]:
-        return gzip.GzipFile(fileobj=file) if is_gzip(self.path) else file  # type: ignore[return-value]
+                yield temporary, members
 
     def _members(self, file: IO[bytes]) -> Iterator[Member]:
         """The files, in the archive's order; raises DataError for anything that cannot be trusted."""
-        most = _MOST_PACKED_BYTES if isinstance(file, gzip.GzipFile) else _MOST_BYTES
-        most, most_files = (_MANY_BYTES, MANY_FILES) if self.many else (most, MOST_FILES)
+        packed = isinstance(file, gzip.GzipFile)
+        if self.many:
+            most = max(_MOST_BYTES, _MOST_TIMES * self.path.stat().st_size) if packed else _MANY_BYTES
+        else:
+            most = _MOST_PACKED_BYTES if packed else _MOST_BYTES
+        most_files = MANY_FILES if self.many else MOST_FILES
         at, number, long_name = 0, 0, ""
         try:
             while any(block := _read(file, at, _BLOCK)):
@@ -137,9 +139,20 @@ class _Slice(io.RawIOBase):
         return len(data)
 
 
+def unpacked(path: Path) -> IO[bytes]:
+    """The tar archive in a file, to read; where gzip packs it, unpacked on the way: to go back begins at its start."""
+    return gzip.open(path) if is_gzip(path) else open(path, "rb")  # type: ignore[return-value]
+
+
 def read_member(file: IO[bytes], member: Member) -> bytes:
-    """A file's bytes out of an open archive that is not packed."""
-    return _read(file, member.start, member.size)
+    """A file's bytes out of an open archive, as `unpacked` gives it; raises DataError."""
+    try:
+        data = _read(file, member.start, member.size)
+        if len(data) < member.size:
+            raise EOFError("cut short")
+    except _DAMAGE as error:
+        raise DataError(f"{member.name}: damaged in the archive ({error})") from None
+    return data
 
 
 def is_gzip(path: Path) -> bool:

@@ -66,6 +66,8 @@ def read_model(
     """
     if classes is not None:
         check_class_names(classes)
+    if path == "":
+        raise UsageError("an empty path; give a model file, a run folder, or the name of a model that comes with Mien")
     file = model_file(Path(path))
     module, kind, remedy = _format(file)
     reader = _module(module)
@@ -148,7 +150,17 @@ def _line(error: Exception) -> str:
 
 
 def model_file(path: Path) -> Path:
-    """The file that a path or name stands for: a run folder's, or one that comes with Mien. Raises UsageError."""
+    """The file that a path or name stands for: a run folder's, or one that comes with Mien.
+
+    Raises UsageError where there is none, ModelError where the path cannot be looked at.
+    """
+    try:
+        return _found(path)
+    except OSError as error:  # a name too long, no permission
+        raise ModelError(f"{str(path)[:300]}: cannot be read ({error.strerror or error})") from None
+
+
+def _found(path: Path) -> Path:
     named = len(path.parts) == 1 and not path.suffix  # as what comes with Mien is, unless a run of yours is called so
     shipped = SHIPPED / f"{path.name}.onnx"
     if named and not (path / MODEL_FILE).is_file() and (shipped.is_file() or not path.exists()):

@@ -40,12 +40,12 @@ _TILTED, _STEEP = 15, 25  # degrees from upright beyond which a face is looked a
 # Mean scores of the second look that make a candidate a face, a faint one too, and a likely face none.
 _CONFIRMED, _CONFIRMED_FAINT, _REFUTED = 0.66, 0.78, 0.2
 _CONFIRMED_TURNED, _MARGIN = 0.75, 0.06  # the same for a face the other way up, and by how much it must be better
-_AHEAD, _AHEAD_BY = 0.91, 0.03  # scores of a first view, and by how much it is better than the other quarter turns
 _HOPELESS = 0.55  # of all views, the best score that is no face
 _UPRIGHT, _TURNED = (0, 45, 315), (90, 135, 180, 225, 270)  # degrees, of second looks
 _MOST_CANDIDATES = 12  # of a picture, and 4 more for each 1.2 megapixels, those with the highest scores
 _CLOSE, _ROOM = 160, 1.8  # pixels of a second look; its side beside that of the face
-_ALIKE = 25  # degrees from a quarter turn within which a face lies as its picture does
+_QUICK = 128  # pixels of the views that only tell which way up a face is
+_ALIKE = 25  # degrees from a quarter turn within which faces lie as their picture does
 
 _BACK = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
@@ -71,13 +71,34 @@ def find_faces(image: Image.Image, min_face: float = MIN_FACE, turned: int | Non
         return Detection(sorted(faces, key=lambda face: face.box), turned)
     faces = _judged(_candidates(image, min_face), image, tell_turn=turned is None)
     if turned is None:
-        votes = dict.fromkeys((0, 90, 180, 270), 0.0)
-        for face in faces:
-            votes[_quarter(face)] += max(0.0, face.score - _LIKELY)
-        quarter = max(votes, key=votes.__getitem__)
+        turns = [(max(0.0, face.score - _LIKELY), radians(roll(face))) for face in faces]
+        quarter = _quarter(degrees(cmath.phase(sum(cmath.rect(*turn) for turn in turns))))
         if quarter:
             return find_faces(image, min_face, quarter)
     return Detection(sorted(faces, key=lambda face: face.box))
+
+
+def find_near(image: Image.Image, areas: Sequence[Corners], min_face: float = MIN_FACE) -> Detection | None:
+    """The faces of an upright picture that has one in each of some areas, and none elsewhere, as is known from before.
+
+    Only these areas, with as much around them, are looked at large. None where that does not show as many faces for
+    certain.
+    """
+    wanted, large = _factors(image, min_face)
+    if wanted != large:  # small faces, seen in tiles alone
+        return None
+    step, found = 32 / large, list[DetectedFace]()  # as the detector's cells lie when all of the picture is looked at
+    for area in areas:
+        across, down = area.width / 2, area.height / 2
+        left, top = (round(step * (max(0.0, start) // step)) for start in (area.left - across, area.top - down))
+        right, bottom = min(image.width, ceil(area.right + across)), min(image.height, ceil(area.bottom + down))
+        part = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        found += [_moved(face, complex(left, top), large) for face in detect([_scaled(part, part, large)], _LIKELY)[0]]
+    small = _small(image, large)
+    found += _seen_in(_scaled(image, image, small), image, small, _LIKELY)
+    faces = _distinct([face for face in found if _is_sound(face, image)])
+    certain = len(faces) == len(areas) and all(abs(roll(face)) < _TILTED for face in faces)
+    return Detection(sorted(faces, key=lambda face: face.box)) if certain else None
 
 
 def roll(face: DetectedFace) -> float:
@@ -87,21 +108,30 @@ def roll(face: DetectedFace) -> float:
 
 def _candidates(image: Image.Image, min_face: float) -> list[DetectedFace]:
     """What may be a face, the highest score first."""
-    usual, longest = sqrt(_LARGE_LOOK / (image.width * image.height)), max(image.size)
-    wanted = min(max(usual, _LEAST_PIXELS / min_face), _MOST_ENLARGED)
-    if 1 < wanted < _LEAST_ENLARGED:
-        wanted = 1.0
-    in_tiles = longest * wanted > _TILE
-    large = min(usual, wanted) if in_tiles else wanted
+    wanted, large = _factors(image, min_face)
     picture, found = image, []
-    for factor in sorted({large, min(large, _SMALL_LOOK / longest)}, reverse=True):
+    for factor in sorted({large, _small(image, large)}, reverse=True):
         picture = _scaled(picture, image, factor)
         found += _seen_in(picture, image, factor, _CANDIDATE if factor >= 1 else _FAINT)
     found = _distinct(found)
-    if in_tiles:
+    if wanted != large:
         likely = [face for face in found if face.score >= _LIKELY]
         found += _distinct([face for face in _look_in_tiles(image, wanted) if not _covered(face, likely)])
     return sorted(found, key=lambda face: -face.score)
+
+
+def _factors(image: Image.Image, min_face: float) -> tuple[float, float]:
+    """How many times as large a picture is to be looked at, and is in one piece: less where it takes tiles."""
+    usual = sqrt(_LARGE_LOOK / (image.width * image.height))
+    wanted = min(max(usual, _LEAST_PIXELS / min_face), _MOST_ENLARGED)
+    if 1 < wanted < _LEAST_ENLARGED:
+        wanted = 1.0
+    return wanted, min(usual, wanted) if max(image.size) * wanted > _TILE else wanted
+
+
+def _small(image: Image.Image, large: float) -> float:
+    """How many times as large the small look is, beside the large one."""
+    return min(large, _SMALL_LOOK / max(image.size))
 
 
 def _seen_in(picture: Image.Image, image: Image.Image, factor: float, least: float) -> list[DetectedFace]:
@@ -179,11 +209,8 @@ def _second_look(face: DetectedFace, image: Image.Image, tell_turn: bool) -> Det
     """A candidate by itself: the same, the same the other way up, or None where it is no face."""
     likely, straight = face.score >= _LIKELY, abs(roll(face)) < _TILTED
     if likely and straight and tell_turn:
-        (ahead,) = _seen([_close(image, face, 0).picture])
-        if ahead.score >= _AHEAD:
-            return face
-        others = _seen([_close(image, face, angle).picture for angle in (90, 180, 270)])
-        if ahead.score >= _LIKELY and ahead.score > max(other.score for other in others) + _AHEAD_BY:
+        ahead, *others = _seen([_close(image, face, angle, _QUICK).picture for angle in (0, 90, 180, 270)])
+        if ahead.score > max(_CONFIRMED, *(other.score for other in others)):
             return face
     angles = (0,) if face.score < _CANDIDATE else _UPRIGHT + (_TURNED if tell_turn else ())
     views = {angle: _close(image, face, angle) for angle in angles}
@@ -216,8 +243,9 @@ def _mean_score(picture: Image.Image) -> float:
 
 def _seen(pictures: Sequence[Image.Image]) -> list[DetectedFace]:
     """The likeliest face around the middle of each second look; one with a score of 0 where there is none."""
-    middle = Corners(*(_CLOSE * edge for edge in (0.25, 0.25, 0.75, 0.75)))
-    nothing = DetectedFace(middle, _CLOSE * POSITIONS, 0.0)
+    side = pictures[0].width
+    middle = Corners(*(side * edge for edge in (0.25, 0.25, 0.75, 0.75)))
+    nothing = DetectedFace(middle, side * POSITIONS, 0.0)
     found = [[face for face in faces if _is_in(face.box, middle)] for faces in detect(pictures, 0.05)]
     return [max(faces, key=lambda face: face.score, default=nothing) for faces in found]
 
@@ -238,7 +266,7 @@ class _View:
 
     def place(self, face: DetectedFace) -> DetectedFace:
         """A face seen in it, in pixels of the whole picture; its box stands upright around the same middle."""
-        step, box = self.turn / _CLOSE, face.box
+        step, box = self.turn / self.picture.width, face.box
         points = self.origin + step * (face.landmarks @ [1, 1j])
         middle = self.origin + step * complex(box.left + box.right, box.top + box.bottom) / 2
         width, height = abs(step) * box.width, abs(step) * box.height
@@ -248,13 +276,13 @@ class _View:
         return DetectedFace(corners, _coordinates(points), face.score)
 
 
-def _close(image: Image.Image, face: DetectedFace, angle: float) -> _View:
-    """A face with some room around it, turned upright by `angle` degrees."""
+def _close(image: Image.Image, face: DetectedFace, angle: float, pixels: int = _CLOSE) -> _View:
+    """A face with some room around it, turned upright by `angle` degrees, `pixels` wide and high."""
     left, top, right, bottom = face.box
     across, down = min(max((left + right) / 2, 0), image.width - 1), min(max((top + bottom) / 2, 0), image.height - 1)
     turn = cmath.rect(_ROOM * max(1.0, sqrt((right - left) * (bottom - top))), radians(angle))
     origin = complex(across, down) - turn * (1 + 1j) / 2
-    return _View(turned_square(image, origin, turn, _CLOSE, max(1, int(abs(turn) / _CLOSE))), origin, turn)
+    return _View(turned_square(image, origin, turn, pixels, max(1, int(abs(turn) / pixels))), origin, turn)
 
 
 def _coordinates(points: NDArray[np.complexfloating]) -> NDArray[np.float64]:
@@ -262,10 +290,10 @@ def _coordinates(points: NDArray[np.complexfloating]) -> NDArray[np.float64]:
     return np.stack([points.real, points.imag], 1).astype(np.float64)
 
 
-def _quarter(face: DetectedFace) -> int:
-    """The quarter turn by which a face lies, 0 where it is between two."""
-    quarter = round(roll(face) / 90)
-    return 90 * (quarter % 4) if abs(roll(face) - 90 * quarter) <= _ALIKE else 0
+def _quarter(angle: float) -> int:
+    """The quarter turn by which a picture lies whose faces lie by `angle` degrees on average; 0 if between two."""
+    quarter = round(angle / 90)
+    return 90 * (quarter % 4) if abs(angle - 90 * quarter) <= _ALIKE else 0
 
 
 def _turned_back(face: DetectedFace, image: Image.Image, turned: int) -> DetectedFace:

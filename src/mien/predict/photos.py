@@ -30,8 +30,6 @@ def divide(paths: Iterable[str], copies: Path | None = None) -> tuple[list[str],
     photos: list[str] = []
     videos: list[str] = []
     for path in paths:
-        if not path:
-            raise UsageError("an empty path; give photos, videos or folders")
         path = local_path(path)
         if copies and is_data_uri(path):
             raise UsageError("a data URI has no name for its annotated copy; save the picture, and give its path")

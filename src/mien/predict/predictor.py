@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -17,7 +18,7 @@ from mien.errors import DataError, UsageError
 from mien.models.files import read_model
 from mien.models.model import Model, Prior, predict_proba
 from mien.pictures import Picture
-from mien.predict.detector import MIN_FACE, find_faces
+from mien.predict.detector import MIN_FACE, find_faces, find_near
 from mien.predict.face import Face, Point
 from mien.predict.faces import cut_out, usual_landmarks
 from mien.predict.prediction import Prediction
@@ -66,8 +67,8 @@ class Predictor:
     prior: "natural" expects expressions as often as training showed them, "uniform" each as often as any other.
     crop: "detect" finds the faces; "none" takes each picture as one ready-made crop.
     min_confidence: a face whose confidence or quality is below it is marked uncertain, and keeps its expression.
-    min_face: side in pixels of faces that are worth looking for; most of half that size are found too. With 96 a
-        12-megapixel photo takes some four times as long as one of a megapixel; with 24, for crowds, some forty times.
+    min_face: side in pixels of faces that are worth looking for; most of half that size are found too. With 24,
+        for crowds, a 12-megapixel photo takes some nine times as long as with 96, one of a megapixel some three times.
     upright: True where pictures are known not to lie on their side or stand on their head.
     tta: flip test-time augmentation, the mean answer for the face and its mirror image, at twice the time.
     return_crops: True for faces with their `crop`, the aligned face as the network is given it.
@@ -184,9 +185,27 @@ class Predictor:
         with open_footage(str(source)) as footage:
             yield from follow(footage, self, every, smooth)
 
-    def frame(self, image: NDArray[np.uint8], source: str, frame: int, turned: int | None = None) -> Prediction:
-        """The faces of a decoded frame, uint8 [H, W, 3] in RGB, of a video; turned: as it is known to lie, or None."""
-        cuts, turned = self._cuts(take_array(image, source), turned)
+    def frame(
+        self,
+        image: NDArray[np.uint8],
+        source: str,
+        frame: int,
+        turned: int | None = None,
+        near: Sequence[Corners] | None = None,
+    ) -> Prediction:
+        """The faces of a decoded frame, uint8 [H, W, 3] in RGB, of a video.
+
+        turned: by how many degrees it is known to lie, or None. near: where faces are to be looked for, one each; if
+        that many are not seen there, or None, everywhere.
+        """
+        picture = take_array(image, source)
+        if near is not None and self._crop == "detect" and not turned:
+            areas = [Corners(*(edge / picture.scale for edge in area)) for area in near]
+            found = find_near(picture.image, areas, self._min_face / picture.scale)
+            if found:
+                cuts = [self._cut(face, picture) for face in found.faces]
+                return self._name([_Seen(source, frame, cuts)])[0]
+        cuts, turned = self._cuts(picture, turned)
         return self._name([_Seen(source, frame, cuts, turned=turned)])[0]
 
     def _see(self, item: Item, boxes: Sequence[Sequence[float]] | None) -> _Seen:
@@ -214,7 +233,10 @@ class Predictor:
         """The faces in boxes of original pixels; raises DataError for a box that does not lie in the picture."""
         cuts = []
         for box in boxes:
-            values = np.asarray(box, float)
+            try:
+                values = np.asarray(box, float)
+            except (TypeError, ValueError):  # words, or rows of unequal lengths
+                values = np.empty(0)
             if values.shape != (4,) or not np.isfinite(values).all() or values[2:].min() < 1:
                 raise DataError(
                     f"{name}: a box {box}; give left, top, width, height in pixels, 1 and more wide and high"
@@ -265,6 +287,8 @@ class Predictor:
 def _next_boxes(boxes: Iterator[Sequence[Sequence[float]]], name: str) -> Sequence[Sequence[float]]:
     if (found := next(boxes, None)) is None:
         raise UsageError(f"{name}: no boxes for it; give one list of boxes a picture, an empty one for no face")
+    if isinstance(found, Real) or any(isinstance(box, Real) for box in found):
+        raise UsageError(f"{name}: boxes {found}; give one list of boxes a picture, [[(left, top, width, height)]]")
     return found
 
 

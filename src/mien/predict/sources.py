@@ -77,7 +77,7 @@ def is_video(source: str) -> bool:
 
 
 def local_path(source: str) -> str:
-    """A path as it is, and that of a file:// address.
+    """A path as it is, and that of a file:// address on this machine.
 
     >>> local_path("file:///tmp/a%20face.jpg")
     '/tmp/a face.jpg'
@@ -87,9 +87,7 @@ def local_path(source: str) -> str:
     from urllib.request import url2pathname  # brings a client for HTTP along
 
     address = urlsplit(source)
-    if address.netloc not in ("", "localhost"):
-        raise UsageError(f"{shown(source)}: lies on another machine; copy it to this one, and give its path")
-    return url2pathname(address.path)
+    return url2pathname(address.path) if address.netloc in ("", "localhost") else source
 
 
 def shown(source: str) -> str:
@@ -110,6 +108,8 @@ def is_data_uri(source: str) -> bool:
 
 def refusal(source: str) -> str:
     """What a source is that is neither opened nor a path, and what to do about it; "" for all others."""
+    if not source:
+        return "an empty path; give that of a photo, video or folder"
     if source == "-":
         return "-: standard input is not read; save the picture, and give its path"
     if source.isdecimal() and not Path(source).exists():
@@ -118,6 +118,8 @@ def refusal(source: str) -> str:
         return ""
     if address[1].lower() in _STREAMS:
         return f"{shown(source)}: a stream; name it as a camera, {CAMERA}{shown(source)}"
+    if address[1].lower() == "file":
+        return f"{shown(source)}: lies on another machine; copy it to this one, and give its path"
     return f"{shown(source)}: an address, and nothing is downloaded; save the file, and give its path"
 
 
@@ -169,11 +171,10 @@ def _all_of(file: IO[bytes]) -> bytes:
 
 
 def _files(path: str | Path) -> Iterator[Item]:
-    if path == "":
-        raise UsageError(f"an empty path; give {_KINDS}")
     if isinstance(path, str):
         path = local_path(path)
-        if line := refusal(path):
+        camera = f"{shown(path)}: a camera; follow it with Predictor.video, or `mien predict`"
+        if line := camera if path.startswith(CAMERA) else refusal(path):
             yield Item(shown(path), partial(_fail, DataError(line)))
             return
     try:

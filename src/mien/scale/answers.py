@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from mien.errors import MienError
+from mien.errors import DataError, MienError
 from mien.predict.prediction import Prediction
 from mien.predict.predictor import Predictor
 from mien.scale.job import Job
@@ -17,6 +17,10 @@ from mien.scale.shards import Counts
 from mien.scale.sources import Entry, item
 
 _AT_ONCE = 1000  # answers that become rows together: those of a long video take less room so
+
+
+class EngineError(DataError):
+    """An engine cannot go on; what it has answered is kept."""
 
 
 class Answer(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from mien import atomic
 from mien.folders import hold
 from mien.scale import local
-from mien.scale.answers import Answer
+from mien.scale.answers import Answer, EngineError
 from mien.scale.job import Job
 from mien.scale.rows import printable
 from mien.scale.shards import PATTERN, Counts, Shards
@@ -59,13 +59,22 @@ class ListenerProtocol(Protocol):
         """A shard is whole."""
 
 
-def run(job: Job, out: Path, engine: Engine, workers: int | None, per_shard: int, listener: ListenerProtocol) -> Result:
+def run(
+    job: Job,
+    out: Path,
+    engine: Engine,
+    workers: int | None,
+    per_shard: int,
+    listener: ListenerProtocol,
+    stall_minutes: float | None = None,
+) -> Result:
     """Look at all pictures of a source that are not in `out` yet.
 
     workers: processes or actors; None for one a core, or as many as a Ray cluster has room for. per_shard: pictures of
-    which a shard holds the rows.
+    which a shard holds the rows. stall_minutes: how long Ray may answer nothing, None for an hour.
 
-    Raises DataError for a source or a folder that cannot be used, UsageError where another job began the folder.
+    Raises DataError for a source or a folder that cannot be used, UsageError where another job began the folder,
+    EngineError where the engine cannot go on.
     """
     start = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -76,24 +85,29 @@ def run(job: Job, out: Path, engine: Engine, workers: int | None, per_shard: int
         entries = [entry for entry in entries_of(job.source) if printable(entry.name) not in done]
         listener.started(len(entries), shards.counts.pictures)
         if entries:
-            answers, size = _answers(entries, job, engine, workers, per_shard)
-            with closing(answers):
-                told = _told(answers, listener)
-                for first in range(0, len(entries), per_shard):
-                    pictures = min(per_shard, len(entries) - first)
-                    shards.add(islice(told, ceil(pictures / size)))
-                    listener.finished()
+            answers, size = _answers(entries, job, engine, workers, per_shard, stall_minutes)
+            try:
+                with closing(answers):
+                    told = _told(answers, listener)
+                    for first in range(0, len(entries), per_shard):
+                        pictures = min(per_shard, len(entries) - first)
+                        shards.add(islice(told, ceil(pictures / size)))
+                        listener.finished()
+            except EngineError as error:
+                pictures = f"{shards.counts.pictures:,} pictures in {len(shards.paths):,} files"
+                raise EngineError(f"{error}; {out} holds {pictures}, and the same command continues") from None
     return Result(out, len(shards.paths), shards.counts, len(entries), time.monotonic() - start)
 
 
 def _answers(
-    entries: list[Entry], job: Job, engine: Engine, workers: int | None, per_shard: int
+    entries: list[Entry], job: Job, engine: Engine, workers: int | None, per_shard: int, stall_minutes: float | None
 ) -> tuple[Generator[Answer, None, None], int]:
     """The answers for all entries, in order, a handful at a time, and the size of a handful."""
     if engine == "ray":
         from mien.scale import cluster
 
-        return cluster.answers(list(_handfuls(entries, per_shard, cluster.HANDFUL)), job, workers), cluster.HANDFUL
+        handfuls = list(_handfuls(entries, per_shard, cluster.HANDFUL))
+        return cluster.answers(handfuls, job, workers, stall_minutes or cluster.STALL_MINUTES), cluster.HANDFUL
     size = local.HANDFUL
     processes = min(workers or local.cores(), ceil(len(entries) / size))
     return local.answers(_handfuls(entries, per_shard, size), job, processes, ceil(per_shard / size)), size

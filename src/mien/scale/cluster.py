@@ -11,27 +11,34 @@ import os
 import pickle
 import re
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, Queue
 from secrets import token_hex
+from threading import Event, Thread
 from typing import Any
 
-from mien.errors import DataError, UsageError
+from mien.errors import UsageError
 from mien.scale import local
-from mien.scale.answers import Answer
+from mien.scale.answers import Answer, EngineError
 from mien.scale.job import Job
 from mien.scale.sources import Entry
 
 HANDFUL = 32  # pictures that an actor is given at once
+_END = object()  # after the last row
 _OBJECT_STORE = 256 << 20  # bytes: names go out, rows come back
+STALL_MINUTES = 60.0
 _START_SECONDS = 600  # for all actors to come up
 
 
-def answers(handfuls: Sequence[list[Entry]], job: Job, workers: int | None) -> Generator[Answer, None, None]:
+def answers(
+    handfuls: Sequence[list[Entry]], job: Job, workers: int | None, stall_minutes: float
+) -> Generator[Answer, None, None]:
     """One answer for each handful, in order, by `workers` actors of one CPU; None for all CPUs but one a machine.
 
-    Raises UsageError where the cluster is too small, DataError where it gives up.
+    stall_minutes: how long it may take until the next answer. Raises UsageError where the cluster is too small,
+    EngineError where it gives up, or answers nothing for so long.
     """
     with _cluster() as ray:
         size = min(_actors(ray, workers), len(handfuls))
@@ -48,10 +55,10 @@ def answers(handfuls: Sequence[list[Entry]], job: Job, workers: int | None) -> G
             num_cpus=1,
         )
         try:
-            for row in work.iter_rows():
+            for row in _timely(work.iter_rows(), stall_minutes):
                 yield pickle.loads(row["answer"])  # made by our own actors
         except ray.exceptions.RayError as error:
-            raise DataError(f"the Ray cluster gave up: {_reason(error)}; the same command continues") from None
+            raise EngineError(f"the Ray cluster gave up: {_reason(error)}") from None
 
 
 class _Actor:
@@ -81,6 +88,7 @@ class _Actor:
 def _ray() -> Any:
     """Ray, imported now: other engines do without it. It sends nothing home, and keeps its progress to itself."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when it starts
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # or a thread that still asks when Ray is ended starts another one
     import ray
     import ray.data
 
@@ -106,6 +114,11 @@ def _cluster() -> Iterator[Any]:
             ray.init(**options)
         except ConnectionError:
             raise UsageError(f"RAY_ADDRESS {os.environ['RAY_ADDRESS']}: no Ray cluster answers there") from None
+        except Exception as error:  # a plain one where its processes start too slowly
+            raise EngineError(
+                f"Ray cannot start: {' '.join(str(error).split())[:300]}; see whether this machine is too busy, and "
+                "whether all machines have the same versions of Ray and Python"
+            ) from None
         try:
             yield ray
         finally:
@@ -123,6 +136,43 @@ def _actors(ray: Any, wanted: int | None) -> int:
             "machine stays free); add CPUs, or ask for fewer"
         )
     return wanted or most
+
+
+def _timely(rows: Iterable[Any], minutes: float) -> Iterator[Any]:
+    """The rows, fetched by a thread, as Ray itself would wait for an actor that hangs for ever.
+
+    Raises EngineError where one is not there after so many minutes; the first has _START_SECONDS more.
+    """
+    fetched: Queue[Any] = Queue(1)
+    left = Event()
+
+    def fetch() -> None:
+        try:
+            for row in rows:
+                fetched.put(row)
+                if left.is_set():
+                    return
+            fetched.put(_END)
+        except Exception as error:
+            fetched.put(error)
+
+    Thread(target=fetch, daemon=True).start()
+    patience = _START_SECONDS + 60 * minutes
+    try:
+        while (row := fetched.get(timeout=patience)) is not _END:
+            if isinstance(row, Exception):
+                raise row
+            patience = 60 * minutes
+            yield row
+    except Empty:
+        raise EngineError(
+            f"the Ray cluster has answered nothing for {minutes:g} minutes; see `ray status` and its machines, or give "
+            "--stall-timeout more minutes, as a long video takes"
+        ) from None
+    finally:
+        left.set()
+        with suppress(Empty):
+            fetched.get_nowait()  # the thread may be waiting to put one more
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from pyarrow import fs
 
@@ -71,19 +71,21 @@ def _wanted(name: str) -> bool:
 
 
 def _packed(path: Path, source: str) -> list[Entry]:
-    """The pictures in an archive."""
-    if tars.is_gzip(path):
-        raise DataError(f"{path}: packed by gzip, which is read from its start alone; gunzip it, and give the .tar")
+    """The pictures in an archive, in the order in which they lie there."""
     archive = tars.Tar(path, many=True) if tars.is_tar(path) else zips.Zip(path, many=True)
     return [Entry(f"{source}/{member.name}", member) for member in archive.members() if _wanted(member.name)]
 
 
 def _listed(path: Path) -> dict[str, None]:
     """The lines of a text file, each once; raises DataError where it is none."""
-    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split(
+        "\n"
+    )  # not splitlines, as names may hold \f
     names = dict.fromkeys(line for line in lines if line.strip())
     if any("\0" in name for name in names):
-        raise DataError(f"{path}: no list of paths; give a folder, an archive, or a text file with a path a line")
+        raise DataError(
+            f"{path}: no list of paths; give a folder, a .zip, .tar or .tar.gz, or a text file with a path a line"
+        )
     return names
 
 
@@ -100,14 +102,31 @@ def _stored(source: str, scheme: str, bucket: str, key: str, options: str) -> li
 
 def _read(entry: Entry, source: str) -> Picture:
     if entry.member:
-        with os_errors(source), Path(local_path(source)).open("rb") as file:
-            reader = tars.read_member if tars.is_tar(Path(local_path(source))) else zips.read_member
-            return read_picture(io.BytesIO(reader(file, entry.member)), entry.name)
+        return _read_member(entry.name, entry.member, Path(local_path(source)))
     if _STORAGE.fullmatch(entry.name):
         return _read_stored(entry.name, source)
     if line := refusal(entry.name):
         raise DataError(line)
     return read_file(Path(local_path(entry.name)))
+
+
+def _read_member(name: str, member: Member, archive: Path) -> Picture:
+    if is_video(member.name):
+        raise DataError(f"{name}: a video in an archive; unpack it, and give its path")
+    with os_errors(archive):
+        if tars.is_gzip(archive):
+            data = tars.read_member(_forwards(archive), member)
+        else:
+            reader = tars.read_member if tars.is_tar(archive) else zips.read_member
+            with archive.open("rb") as file:
+                data = reader(file, member)
+    return read_picture(io.BytesIO(data), name)
+
+
+@lru_cache(1)
+def _forwards(archive: Path) -> IO[bytes]:
+    """A tar archive packed by gzip, which stays open: each process goes through it once, from picture to picture."""
+    return tars.unpacked(archive)
 
 
 def _read_stored(name: str, source: str) -> Picture:

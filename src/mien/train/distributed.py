@@ -64,7 +64,11 @@ def joined() -> Iterator[None]:
         yield
         return
     store, number, count = next(dist.rendezvous("env://"))
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl" if dist.is_nccl_available() else backend
+        if (index := int(os.environ["LOCAL_RANK"])) < torch.cuda.device_count():
+            torch.cuda.set_device(index)  # before anything touches a GPU, or all would begin on the first
     dist.init_process_group(backend, store=dist.PrefixStore("ranks", store), rank=number, world_size=count)
     _hear_ctrl_c_once()
     try:
@@ -111,7 +115,6 @@ def own_device(device: torch.device) -> torch.device:
             f"this machine has fewer GPUs ({count}) than processes; give torchrun --nproc-per-node {count}, or mien "
             "train --device cpu"
         )
-    torch.cuda.set_device(index)
     return torch.device("cuda", index)
 
 

@@ -43,6 +43,8 @@ def read_hdf5(data: bytes) -> Contents:
     Only arrays of floats count that lie in the file itself as one run: none that are compressed, virtual, or reached
     by a link to elsewhere.
     """
+    if getattr(sys, "frozen", False):  # sys.executable is then the app, which would start itself, and so on
+        raise ValueError("an app made by PyInstaller does not read HDF5; export the model to .onnx, and take that")
     command = [sys.executable, "-P", __file__]  # -P: this file's neighbours are not what `import` means
     alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # its threads would count as memory
     try:

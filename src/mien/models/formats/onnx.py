@@ -108,7 +108,8 @@ def read(path: Path) -> Model:
         check_numbers(array, f"weight {number}")
         if "scale" in slot.role and not (array > 0).all():
             raise ModelError(f"'weight {number}' holds scales that are not above zero; export it again")
-    return Model(OnnxNetwork.open(header, precision, arrays), **fields)
+    graph = onnx_graph.encode(header, precision, arrays, 0) if fields["others"] else data  # the same, of a single head
+    return Model(OnnxNetwork(open_session(graph), header, precision, arrays), **fields)
 
 
 def write(model: Model, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
+from mien.boxes import Corners
 from mien.errors import DataError
 from mien.predict.prediction import Prediction
-from mien.predict.video.tracks import Tracked, Tracker
+from mien.predict.video.tracks import Tracked, Tracker, pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from mien.predict.video.footage import Footage, Frame
 
 _WORKERS = 2  # threads that look at frames, while others are decoded, drawn and written
-_AHEAD = 2 * _WORKERS  # frames that are decoded and not yet shown
+_AHEAD = 2 * _WORKERS  # frames that are looked at and not yet shown
+_SECONDS_APART, _MOST_APART = 0.15, 4  # between frames that are looked at as a whole; how many looks that are, at most
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,15 @@ class FramePredictorProtocol(Protocol):
         """The expressions that the model tells apart."""
         ...
 
-    def frame(self, image: NDArray[np.uint8], source: str, frame: int, turned: int | None = None) -> Prediction:
-        """The faces of one frame, RGB uint8 [H, W, 3]; turned: by how many degrees it is known to lie, or None."""
+    def frame(
+        self,
+        image: NDArray[np.uint8],
+        source: str,
+        frame: int,
+        turned: int | None = None,
+        near: Sequence[Corners] | None = None,
+    ) -> Prediction:
+        """The faces of one frame, RGB uint8 [H, W, 3]; turned, near: see `Predictor.frame`."""
         ...
 
 
@@ -85,19 +94,32 @@ def _looked_at(
 ) -> Iterator[tuple[Frame, Prediction | None, int]]:
     """Each frame in its turn, its faces if it was looked at, and by how much the video is turned.
 
-    Once that is known, some frames are looked at at once, ahead of time; those of a camera never are.
+    Once that is known, frames are looked at ahead of time, some at once, and only some of them as a whole: between two
+    that show the same faces these are looked for where they are there. Each frame of a camera is looked at as a whole,
+    when it comes.
     """
+    apart = max(1, min(_MOST_APART, round(_SECONDS_APART * footage.rate / every)))
     waiting: deque[tuple[Frame, Future[Prediction] | None]] = deque()
+    between: list[Frame] = []  # since the last frame that was looked at as a whole
+    last: Future[Prediction] | None = None
     failures: list[DataError] = []
     turned = None
     with ThreadPoolExecutor(_WORKERS) as pool:
         for frame in chain(_until_failure(footage, failures), [None]):
-            if frame:
-                looked_at = frame.number % every == 0
-                arguments = frame.image, footage.source, frame.number, turned
-                waiting.append((frame, pool.submit(predictor.frame, *arguments) if looked_at else None))
-            ahead = _AHEAD if frame and turned is not None and not footage.live else 0
-            while len(waiting) > ahead:
+            at_once = footage.live or turned is None
+            if frame and not at_once and frame.number % (every * apart):
+                between.append(frame)
+            else:
+                looked_at = frame and frame.number % every == 0
+                whole = pool.submit(_look, predictor, footage.source, frame, turned) if looked_at else None
+                for each in between:
+                    ends = (last, whole) if last and whole else None
+                    task = None if each.number % every else (predictor, footage.source, each, turned, ends)
+                    waiting.append((each, pool.submit(_look, *task) if task else None))
+                between, last = [], whole
+                waiting.extend([(frame, whole)] if frame else [])
+            ahead = 0 if at_once or not frame else _AHEAD + apart
+            while waiting and len(waiting) + len(between) > ahead:
                 shown, future = waiting.popleft()
                 prediction = future.result() if future else None
                 if turned is None and prediction and prediction.faces:
@@ -105,6 +127,28 @@ def _looked_at(
                 yield shown, prediction, turned or 0
     if failures:
         raise failures[0]
+
+
+def _look(
+    predictor: FramePredictorProtocol,
+    source: str,
+    frame: Frame,
+    turned: int | None,
+    ends: tuple[Future[Prediction], Future[Prediction]] | None = None,
+) -> Prediction:
+    """The faces of a frame; ends: what was seen before and after it."""
+    near = _near(*(end.result() for end in ends)) if ends else None
+    return predictor.frame(frame.image, source, frame.number, turned, near)
+
+
+def _near(before: Prediction, after: Prediction) -> list[Corners] | None:
+    """Where the faces of the frames between two are, which have the same; None where they have not."""
+    first, second = ([face.box for face in prediction.faces] for prediction in (before, after))
+    partners = pairs(second, first)
+    if not len(first) == len(second) == len(partners):
+        return None
+    both = [(Corners.of(*second[i]), Corners.of(*first[j])) for i, j in partners.items()]
+    return [Corners(*np.minimum(one, other)[:2].tolist(), *np.maximum(one, other)[2:].tolist()) for one, other in both]
 
 
 def _until_failure(footage: Footage, failures: list[DataError]) -> Iterator[Frame]:

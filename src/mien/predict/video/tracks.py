@@ -52,7 +52,7 @@ class Tracker:
 
     def follow(self, faces: Sequence[Face], time: float) -> tuple[Tracked, ...]:
         """The faces of the next frame, seen at `time` in seconds, with numbers and steadied probabilities."""
-        partners = _pairs([face.box for face in faces], [track.tracked.face.box for track in self._tracks])
+        partners = pairs([face.box for face in faces], [track.tracked.face.box for track in self._tracks])
         before = {new: self._tracks[old] for new, old in partners.items()}
         tracks = [self._seen(face, before.get(new), time) for new, face in enumerate(faces)]
         unseen = [track for old, track in enumerate(self._tracks) if old not in partners.values()]
@@ -82,19 +82,19 @@ def _between(old: Face, new: Face, share: float) -> Face:
     return replace(new, emotion=emotion, confidence=mixed[emotion], probabilities=mixed)
 
 
-def _pairs(new: Sequence[Box], old: Sequence[Box]) -> dict[int, int]:
+def pairs(new: Sequence[Box], old: Sequence[Box]) -> dict[int, int]:
     """Which new box is which old one: the most alike first, each at most once.
 
     Likeness is the overlap of boxes grown to twice their side, so that quick and small faces still meet.
     """
     first, second = (np.array([_grown(*box) for box in boxes]).reshape(-1, 4) for boxes in (new, old))
     likeness = overlap(first[:, None], second[None])
-    pairs: dict[int, int] = {}
+    found: dict[int, int] = {}
     candidates = [(likeness[i, j], i, j) for i, j in np.argwhere(likeness >= _ALIKE).tolist()]
     for _, i, j in sorted(candidates, reverse=True):
-        if i not in pairs and j not in pairs.values():
-            pairs[i] = j
-    return pairs
+        if i not in found and j not in found.values():
+            found[i] = j
+    return found
 
 
 def _grown(left: int, top: int, width: int, height: int) -> Corners:

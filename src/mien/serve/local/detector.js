@@ -17,11 +17,10 @@ const SURE = 0.92, LIKELY = 0.75, CANDIDATE = 0.4, FAINT = 0.25;
 const TILTED = 15, STEEP = 25;
 const CONFIRMED = 0.66, CONFIRMED_FAINT = 0.78, REFUTED = 0.2;
 const CONFIRMED_TURNED = 0.75, MARGIN = 0.06;
-const AHEAD = 0.91, AHEAD_BY = 0.03;
 const HOPELESS = 0.55;
 const UPRIGHT = [0, 45, 315], TURNED = [90, 135, 180, 225, 270];
 const MOST_CANDIDATES = 12;
-const CLOSE = 160, ROOM = 1.8;
+const CLOSE = 160, ROOM = 1.8, QUICK = 128;
 const ALIKE = 25;
 
 const byBox = (one, other) => one.box.map((edge, i) => edge - other.box[i]).find((gap) => gap) ?? 0;
@@ -41,9 +40,9 @@ export class Detector {
     }
     const faces = await this.#judged(await this.#candidates(image, minFace), image, turned === null);
     if (turned === null) {
-      const votes = new Map([0, 90, 180, 270].map((angle) => [angle, 0]));
-      for (const face of faces) votes.set(quarter(face), votes.get(quarter(face)) + Math.max(0, face.score - LIKELY));
-      const [angle] = [...votes].reduce((best, each) => (each[1] > best[1] ? each : best));
+      const turns = faces.map((face) => [Math.max(0, face.score - LIKELY), (roll(face) * Math.PI) / 180]);
+      const [x, y] = [Math.cos, Math.sin].map((part) => sum(turns.map(([length, angle]) => length * part(angle))));
+      const angle = quarter((Math.atan2(y, x) * 180) / Math.PI);
       if (angle) return this.find(image, minFace, angle);
     }
     return { faces: faces.sort(byBox), turned: 0 };
@@ -119,10 +118,8 @@ export class Detector {
   async #secondLook(face, image, tellTurn) {
     const likely = face.score >= LIKELY, straight = Math.abs(roll(face)) < TILTED;
     if (likely && straight && tellTurn) {
-      const [ahead] = await this.#seen([close(image, face, 0).picture]);
-      if (ahead.score >= AHEAD) return face;
-      const others = await this.#seen([90, 180, 270].map((angle) => close(image, face, angle).picture));
-      if (ahead.score >= LIKELY && ahead.score > Math.max(...others.map(({ score }) => score)) + AHEAD_BY) return face;
+      const [ahead, ...others] = await this.#seen([0, 90, 180, 270].map((angle) => close(image, face, angle, QUICK).picture));
+      if (ahead.score > Math.max(CONFIRMED, ...others.map(({ score }) => score))) return face;
     }
     const angles = face.score < CANDIDATE ? [0] : [...UPRIGHT, ...(tellTurn ? TURNED : [])];
     const views = angles.map((angle) => close(image, face, angle));
@@ -158,8 +155,9 @@ export class Detector {
 
   /** The likeliest face around the middle of each second look; one with a score of 0 where there is none. */
   async #seen(pictures) {
-    const middle = [0.25, 0.25, 0.75, 0.75].map((edge) => CLOSE * edge);
-    const nothing = { box: middle, landmarks: POSITIONS.map(([x, y]) => [CLOSE * x, CLOSE * y]), score: 0 };
+    const side = pictures[0].width;
+    const middle = [0.25, 0.25, 0.75, 0.75].map((edge) => side * edge);
+    const nothing = { box: middle, landmarks: POSITIONS.map(([x, y]) => [side * x, side * y]), score: 0 };
     return (await this.detect(pictures, 0.05)).map((faces) => {
       const central = faces.filter(({ box }) => isIn(box, middle));
       return central.reduce((best, face) => (face.score > best.score ? face : best), central[0] ?? nothing);
@@ -202,8 +200,8 @@ function isIn([left, top, right, bottom], place) {
   return inside([across, down, across, down], place);
 }
 
-/** A second look: the square from `origin` to origin + turn (1 + i), upright. */
-function close(image, face, angle) {
+/** A second look: the square from `origin` to origin + turn (1 + i), upright, `pixels` wide and high. */
+function close(image, face, angle, pixels = CLOSE) {
   const [left, top, right, bottom] = face.box;
   const across = Math.min(Math.max((left + right) / 2, 0), image.width - 1);
   const down = Math.min(Math.max((top + bottom) / 2, 0), image.height - 1);
@@ -212,13 +210,13 @@ function close(image, face, angle) {
   const turn = [side * Math.cos(radians), side * Math.sin(radians)];
   const [x, y] = times(turn, [1, 1]);
   const origin = [across - x / 2, down - y / 2];
-  const picture = turnedSquare(image, origin, turn, CLOSE, Math.max(1, Math.trunc(length(turn) / CLOSE)));
+  const picture = turnedSquare(image, origin, turn, pixels, Math.max(1, Math.trunc(length(turn) / pixels)));
   return { picture, origin, turn };
 }
 
 /** A face seen in a second look, in pixels of the whole picture; its box stands upright around the same middle. */
-function place({ origin, turn }, face) {
-  const step = turn.map((part) => part / CLOSE);
+function place({ picture, origin, turn }, face) {
+  const step = turn.map((part) => part / picture.width);
   const [left, top, right, bottom] = face.box;
   const landmarks = face.landmarks.map((point) => plus(origin, times(step, point)));
   const middle = plus(origin, times(step, [(left + right) / 2, (top + bottom) / 2]));
@@ -228,10 +226,10 @@ function place({ origin, turn }, face) {
   return { box: [...start, start[0] + width, start[1] + height], landmarks, score: face.score };
 }
 
-/** The quarter turn by which a face lies, 0 where it is between two. */
-function quarter(face) {
-  const turns = round(roll(face) / 90);
-  return Math.abs(roll(face) - 90 * turns) <= ALIKE ? 90 * (((turns % 4) + 4) % 4) : 0;
+/** The quarter turn by which a picture lies whose faces lie by `angle` degrees on average; 0 if between two. */
+function quarter(angle) {
+  const turns = round(angle / 90);
+  return Math.abs(angle - 90 * turns) <= ALIKE ? 90 * (((turns % 4) + 4) % 4) : 0;
 }
 
 /** A face of the upright picture in pixels of `image`, which lies by `turned` degrees clockwise. */
