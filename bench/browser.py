@@ -1,8 +1,10 @@
 """The page without a server: how fast, how large, how steady; beside face-api.js and Human in the same Chromium.
 
     python bench/browser.py --seconds 20 --minutes 10
-    python bench/browser.py --seconds 20 --peers --faces 1000 --data data/archive.zip --votes data/ferplus.csv
+    python bench/browser.py --seconds 20 --peers
+    python bench/browser.py --rounds 0 --peers --faces 1000 --data data/archive.zip --votes data/ferplus.csv
 
+--rounds 0 leaves out what is timed: memory and agreement may be measured on a busy machine.
 Needs playwright, psutil and a Chromium of the system; `make runtime`; npm for the peers, which it brings into
 build/peers. Every library answers the frames of one fake camera, 640 x 480 with one drawn face on its way around, one
 frame at a time, in WebAssembly: ours in its worker on one thread, then on as many as it takes; the peers as their
@@ -109,9 +111,9 @@ CROP = """async ([data, side]) => {
 }"""
 
 
-def host(folder):
-    """The page, the peers if they are wanted, and an empty page beside them."""
-    assert mien(["page", str(folder / "page")]) == 0
+def host(folder, model):
+    """The page with that model, and an empty page beside it."""
+    assert mien(["page", str(folder / "page"), "--model", model]) == 0
     (folder / "index.html").write_text("<!doctype html><title>bench</title>")
 
 
@@ -213,9 +215,10 @@ def camera_film(path):
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10, help="of camera for each library")
-    parser.add_argument("--rounds", type=int, default=3, help="of opening, and of each library in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="of opening, and of each library in turn; 0: none")
     parser.add_argument("--minutes", type=float, default=0, help="of camera while memory is watched")
     parser.add_argument("--every", type=float, default=30, help="seconds between two looks at memory")
+    parser.add_argument("--model", default="base", help="of ours")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--faces", type=int, default=0, help="crops of PublicTest for the agreement with FER+ votes")
     parser.add_argument("--data")
@@ -228,7 +231,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "host"
         folder.mkdir()
-        host(folder)
+        host(folder, given.model)
         if given.peers:
             bring_peers(folder)
         film = camera_film(Path(temporary) / "drawn.y4m")
@@ -242,10 +245,24 @@ def main():
 
 def measure(browser, folder, url, given):
     print("Chromium", browser.version)
-    opening = np.array([first_answer(browser, url) for _ in range(given.rounds)])
-    print(
-        f"ready {np.median(opening[:, 0]):.2f} s after opening, example answered after {np.median(opening[:, 1]):.2f} s"
-    )
+    if given.rounds:
+        opening = np.median([first_answer(browser, url) for _ in range(given.rounds)], axis=0)
+        print(f"ready {opening[0]:.2f} s after opening, example answered after {opening[1]:.2f} s")
+        compare_rates(browser, folder, given)
+    if given.minutes:
+        marks, rate = memory(browser, url, given.minutes, given.every)
+        print(f"memory in MB, every {given.every:g} s: {marks}; {rate}")
+    if given.faces:
+        faces = list(voted_faces(given.data, given.votes, given.faces))
+        for library, side in (("mien", 48), *((("face-api", 112), ("human", 224)) if given.peers else ())):
+            right, none = agreement(browser, url, library, faces, side)
+            low, high = wilson(right, len(faces))
+            share = f"{right / len(faces):.1%} ({low:.1%} to {high:.1%})"
+            print(f"{library:9} agrees with FER+ votes on {share} of {len(faces)} crops, no face in {none}", flush=True)
+
+
+def compare_rates(browser, folder, given):
+    """Print answers a second of each library, in turn, round after round."""
     runs = [("mien", False), ("mien", True), *((("face-api", False), ("human", False)) if given.peers else ())]
     results = {run: [] for run in runs}
     for _ in range(given.rounds):
@@ -258,16 +275,6 @@ def measure(browser, folder, url, given):
             f"{library:9} {last['threads']} thread(s): {np.median(rates):.1f} answers/s "
             f"({min(rates):.1f} to {max(rates):.1f}), {last['megabytes']:.1f} MB gzipped, {json.dumps(last['counts'])}"
         )
-    if given.minutes:
-        marks, rate = memory(browser, url, given.minutes, given.every)
-        print(f"memory in MB, every {given.every:g} s: {marks}; {rate}")
-    if given.faces:
-        faces = list(voted_faces(given.data, given.votes, given.faces))
-        for library, side in (("mien", 48), *((("face-api", 112), ("human", 224)) if given.peers else ())):
-            right, none = agreement(browser, url, library, faces, side)
-            low, high = wilson(right, len(faces))
-            share = f"{right / len(faces):.1%} ({low:.1%} to {high:.1%})"
-            print(f"{library:9} agrees with FER+ votes on {share} of {len(faces)} crops, no face in {none}")
 
 
 if __name__ == "__main__":

@@ -53,18 +53,30 @@ def write_video(path, minutes):
     writer.release()
 
 
-def megabytes(process):
-    """Memory of a process and of those it started, shared pages once."""
-    return sum(each.memory_full_info().pss for each in [process, *process.children(recursive=True)]) / 1e6
+def megabytes(processes):
+    """Memory of processes, of which each shared page counts once."""
+    return sum(process.memory_full_info().pss for process in processes) / 1e6
 
 
-def memory(served):
-    """Memory of both sides, in words."""
-    [first] = [
-        each for each in psutil.Process().children(recursive=True)
-        if "chromium" in each.name() and not any("--type=" in word for word in each.cmdline())
-    ]  # fmt: skip
-    return f"browser {megabytes(first):.0f} MB, server {megabytes(served):.0f} MB"
+def memory(page, served, collect=False):
+    """Memory of both sides, the browser's by kind of process, and of the page; collect: garbage first."""
+    devtools = page.context.new_cdp_session(page)
+    if collect:
+        devtools.send("HeapProfiler.collectGarbage")
+        page.wait_for_timeout(3000)
+    devtools.send("Performance.enable")
+    metrics = {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
+    devtools.detach()
+    kinds = {}
+    for each in psutil.Process().children(recursive=True):
+        if "chromium" in each.name():
+            kind = next((word.removeprefix("--type=") for word in each.cmdline() if word.startswith("--type=")), "main")
+            kinds.setdefault(kind if kind in ("main", "renderer", "gpu-process") else "others", []).append(each)
+    parts = {kind: megabytes(processes) for kind, processes in kinds.items()}
+    told = ", ".join(f"{kind} {size:.0f}" for kind, size in sorted(parts.items()))
+    heap, listeners = metrics["JSHeapUsedSize"] / 1e6, metrics["JSEventListeners"]
+    browser = f"browser {sum(parts.values()):.0f} MB ({told}; JS heap {heap:.1f}, {listeners:.0f} listeners)"
+    return f"{browser}, server {megabytes([served, *served.children(recursive=True)]):.0f} MB"
 
 
 def camera(page, seconds):
@@ -82,7 +94,7 @@ def camera(page, seconds):
 
 
 def video(page, path, served):
-    """Memory while a video is looked at."""
+    """Memory while a video is looked at, and when it was."""
     page.get_by_role("tab", name="Video").click()
     page.locator("#video-choose").set_input_files(path)
     state = page.locator("#video-state")
@@ -91,9 +103,10 @@ def video(page, path, served):
         minute = int(words.split(": ")[-1].split(":")[0]) if " of " in words else -1
         if minute > last:
             last = minute
-            print(f"| video, {words.split(': ')[-1]} | {memory(served)} |", flush=True)
+            print(f"| video, {words.split(': ')[-1]} | {memory(page, served)} |", flush=True)
         page.wait_for_timeout(500)
-    print(f"| video, at its end | {memory(served)} |")
+    print(f"| video, at its end | {memory(page, served)} |")
+    print(f"| video, after a collection of garbage | {memory(page, served, collect=True)} |")
     print(f"| video, in all | {words} in {time.monotonic() - began:.0f} s |")
 
 
@@ -119,7 +132,8 @@ def main():
             page = browser.new_page()
             page.goto(f"http://127.0.0.1:{port}/")
             page.locator("body[data-ready]").wait_for()
-            camera(page, options.camera_seconds)
+            if options.camera_seconds:
+                camera(page, options.camera_seconds)
             video(page, webm, psutil.Process(process.pid))
             browser.close()
 

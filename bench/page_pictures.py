@@ -1,13 +1,16 @@
 """Pictures of the page: each view on a desk and on a phone, light and dark, with drawn faces only.
 
-    python bench/page_pictures.py OUT
+    python bench/page_pictures.py OUT [ADDRESS]
 
-Needs playwright, OpenCV and a Chromium of the system. README's pictures are the ones of 1280 pixels.
+ADDRESS is that of a page without a server, such as `python -m http.server -d build/page` shows; by default `mien serve`
+is started. Needs playwright, OpenCV and a Chromium of the system. The documents' pictures are the upper parts of those
+of 1280 pixels, with fewer colours.
 """
 
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -72,37 +75,43 @@ def views(page, film, shot):
     shot("video")
 
 
-def main():
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def served():
+    """The address of `mien serve`."""
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout
-        address = server.stdout.readline().split()[3]
-        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-            write_films(Path(folder))
-            camera = f"--use-file-for-fake-video-capture={folder}/drawn.y4m"
-            flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", camera]
-            browser = playwright.chromium.launch(
-                executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", *flags]
-            )
-            for width, height, scheme in (
-                (1280, 800, "light"), (1280, 800, "dark"), (390, 844, "light"), (390, 844, "dark"),
-            ):  # fmt: skip
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                page.goto(address)
-                page.locator("body[data-ready]").wait_for()
-
-                def shot(name, page=page, ending=f"{width}-{scheme}.png"):
-                    page.screenshot(path=out / f"{name}-{ending}", full_page=True)
-
-                views(page, Path(folder, "drawn.webm"), shot)
-                page.close()
-            browser.close()
+        yield server.stdout.readline().split()[3]
     finally:
         server.terminate()
         server.wait(30)
+
+
+def main():
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    host = nullcontext(sys.argv[2]) if len(sys.argv) > 2 else served()
+    with host as address, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        write_films(Path(folder))
+        camera = f"--use-file-for-fake-video-capture={folder}/drawn.y4m"
+        flags = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", camera]
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", *flags]
+        )
+        for width, height, scheme in (
+            (1280, 800, "light"), (1280, 800, "dark"), (390, 844, "light"), (390, 844, "dark"),
+        ):  # fmt: skip
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page.goto(address)
+            page.locator("body[data-ready]").wait_for()
+
+            def shot(name, page=page, ending=f"{width}-{scheme}.png"):
+                page.screenshot(path=out / f"{name}-{ending}", full_page=True)
+
+            views(page, Path(folder, "drawn.webm"), shot)
+            page.close()
+        browser.close()
 
 
 if __name__ == "__main__":

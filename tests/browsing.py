@@ -3,14 +3,17 @@
 import functools
 import http.server
 import shutil
+import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _KINDS = {
@@ -27,6 +30,22 @@ def write_camera(path: Path, face: Image.Image) -> Path:
             picture = Image.new("L", (640, 480), 16)
             picture.paste(face, (round(190 + 90 * np.sin(turn)), round(110 + 60 * np.sin(2 * turn))))
             file.write(b"FRAME\n" + picture.tobytes() + bytes([128]) * (640 * 480 // 2))
+    return path
+
+
+def write_video(path: Path, frames: Sequence[np.ndarray]) -> Path:
+    """Gray frames as WebM, 30 a second; skips the test where OpenCV, which writes it, is not there."""
+    cv2 = pytest.importorskip("cv2")
+    from mien.predict.video.footage import quiet
+
+    height, width = frames[0].shape
+    with quiet():
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 30, (width, height))
+    if not writer.isOpened():
+        pytest.skip("OpenCV cannot write WebM here")
+    for frame in frames:
+        writer.write(np.repeat(frame[..., None], 3, axis=2))
+    writer.release()
     return path
 
 
@@ -75,6 +94,57 @@ class Visits:
                 assert page.locator("#outside-count").inner_text() == "0"
             context.close()
         assert (self._outside, self._wrong) == ([], [])
+
+
+def axe_core(folder: Path) -> str:
+    """axe-core's source, fetched into `folder` once; skips the test where npm cannot bring it."""
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        npm = shutil.which("npm")
+        if not npm:
+            pytest.skip("no npm, which brings axe-core")
+        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "axe-core@4"]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("npm cannot bring axe-core here")
+    return script.read_text()
+
+
+def barriers(page: Page, axe: str, video: Path) -> dict[str, Any]:
+    """What axe-core finds wrong with each view of the page; the page goes through all of them."""
+    found = {}
+
+    def check(view: str) -> None:
+        page.evaluate(axe)
+        wrong = page.evaluate("axe.run().then(result => result.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
+        found.update({view: wrong} if wrong else {})
+
+    check("start")
+    page.get_by_role("button", name="see an example").click()
+    page.get_by_role("button", name="Why happy?").click()
+    expect(page.locator(".why img")).to_have_count(3)
+    check("photo")
+    broken: Any = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear reader"}
+    page.locator("#add").set_input_files(broken)
+    expect(page.locator(".faces .alert")).to_be_visible()
+    check("no photo")
+    page.get_by_role("tab", name="Camera").click()
+    check("camera, not started")
+    page.get_by_role("button", name="Start the camera").click()
+    expect(page.locator("#camera-face .answer")).to_be_visible()
+    check("camera")
+    ended = "video => video.srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    page.locator("#camera-view").evaluate(ended)
+    expect(page.locator("#camera-words")).to_contain_text("still plugged in")
+    check("camera gone")
+    page.get_by_role("tab", name="Video").click()
+    check("no video")
+    page.locator("#video-choose").set_input_files(video)
+    expect(page.locator("#video-json")).to_be_enabled()
+    check("video")
+    page.locator("#video-other").set_input_files(broken)
+    expect(page.locator("#video-state")).to_contain_text("cannot decode")
+    check("video that cannot be decoded")
+    return found
 
 
 @contextmanager

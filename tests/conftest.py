@@ -51,6 +51,14 @@ def archive() -> Path:
     return Path(path)
 
 
+@pytest.fixture(scope="session")
+def axe(pytestconfig: pytest.Config) -> str:
+    """axe-core's source."""
+    from browsing import axe_core
+
+    return axe_core(Path(pytestconfig.cache.mkdir("axe")))
+
+
 @pytest.fixture
 def make_image() -> Callable[..., Path]:
     """Writes a random gray image."""

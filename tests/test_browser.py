@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from browsing import CHROMIUM, Visits, chromium, files_of, write_camera
+from browsing import CHROMIUM, Visits, barriers, chromium, files_of, write_camera, write_video
 from playwright.sync_api import Browser, Page, expect
 
 from mien.cli.app import main
@@ -63,7 +64,7 @@ HELPERS = """async () => {
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the page, as `mien page` writes it."""
     out = tmp_path_factory.mktemp("page") / "out"
-    assert main(["page", str(out)]) == 0
+    assert main(["page", str(out), "--model", "tiny", "--model", "base"]) == 0
     shutil.copy(EXAMPLE, out / "example.html")
     with files_of(out) as url:
         yield url
@@ -74,6 +75,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     film = write_camera(tmp_path_factory.mktemp("camera") / "drawn.y4m", drawn_face("happy", 0, 260))
     with chromium("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}") as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def webm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a face that grows."""
+    frames = [np.pad(np.asarray(drawn_face("happy", 0, 160 + i)), ((20, 60 - i), (40, 60 - i))) for i in range(60)]
+    return write_video(tmp_path_factory.mktemp("video") / "drawn.webm", frames)
 
 
 @pytest.fixture
@@ -174,10 +182,46 @@ def test_photographs_are_answered_as_python_does(bare: Page) -> None:
     assert sum(agreeing(bare, pictures)) >= 2
 
 
-def exif(orientation: int) -> bytes:
+def exif(orientation: int, endian: str = ">") -> bytes:
     remarks = Image.Exif()
+    remarks.endian = endian
     remarks[0x0112] = orientation
     return remarks.tobytes()
+
+
+def xmp(orientation: int) -> bytes:
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+    )
+
+
+def png_text(key: str, text: str, packed: bool) -> PngInfo:
+    info = PngInfo()
+    if key.startswith("Raw"):
+        info.add_text(key, text, zip=packed)
+    else:
+        info.add_itxt(key, text, zip=packed)
+    return info
+
+
+def turned_files(photo: Image.Image) -> dict[str, bytes]:
+    """A picture with every orientation in every remark that Python heeds."""
+    profile = exif(6).hex()
+    profile = f"\nexif\n{len(profile) // 2:8}\n{profile[:72]}\n{profile[72:]}\n"
+    made = {
+        "xmp jpeg": encoded(photo, "JPEG", xmp=xmp(6)), "xmp webp": encoded(photo, "WEBP", xmp=xmp(8)),
+        "xmp png": encoded(photo, pnginfo=png_text("XML:com.adobe.xmp", xmp(5).decode(), False)),
+        "packed xmp png": encoded(photo, pnginfo=png_text("XML:com.adobe.xmp", xmp(3).decode(), True)),
+        "profile png": encoded(photo, pnginfo=png_text("Raw profile type exif", profile, False)),
+        "packed profile png": encoded(photo, pnginfo=png_text("Raw profile type exif", profile, True)),
+        "exif before xmp": encoded(photo, "WEBP", exif=exif(6), xmp=xmp(3)),
+        "no such turn": encoded(photo, exif=exif(9)), "other end first": encoded(photo, exif=exif(6, "<")),
+        "damaged exif": encoded(photo, "WEBP", exif=exif(6)[:14]),
+    }  # fmt: skip
+    for turn in range(1, 9):
+        for kind in ("JPEG", "PNG", "WEBP"):
+            made[f"{kind} {turn}"] = encoded(photo, kind, exif=exif(turn))
+    return made
 
 
 def files() -> dict[str, bytes]:
@@ -196,15 +240,13 @@ def files() -> dict[str, bytes]:
         "a colour is clear": encoded(photo, transparency=(60, 140, 200)),
         "gif": encoded(photo.quantize(64), "GIF"), "bmp": encoded(photo, "BMP"), "webp": encoded(photo, "WEBP"),
         "webp and alpha": encoded(clear, "WEBP", lossless=True, exact=True),
-        "turned png": encoded(photo, exif=exif(6)), "turned webp": encoded(photo, "WEBP", exif=exif(6)),
     }  # fmt: skip
-    return made | {f"exif {turn}": encoded(photo, "JPEG", exif=exif(turn)) for turn in range(1, 9)}
+    return made | turned_files(photo.crop((0, 0, 90, 77)))
 
 
-@pytest.mark.parametrize("kind", files())
-def test_pictures_are_decoded_as_python_does(bare: Page, kind: str) -> None:
-    data = files()[kind]
-    python = read_picture(io.BytesIO(data), kind).image.convert("RGB")
+@pytest.mark.parametrize("data", files().values(), ids=files())
+def test_pictures_are_decoded_as_python_does(bare: Page, data: bytes) -> None:
+    python = read_picture(io.BytesIO(data), "x").image.convert("RGB")
     script = """async ([data]) => {
       const { picture, scale, animated } = await readPicture(blob(data), "x");
       return [picture.width, picture.height, scale, animated, sent(picture.data)];
@@ -387,6 +429,26 @@ def test_the_camera(visit: Callable[..., Page]) -> None:
     expect(page.locator("#camera-face .answer")).to_contain_text("happy")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#camera-boxes .box")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_barrier_that_axe_knows(visit: Callable[..., Page], axe: str, webm: Path, scheme: str) -> None:
+    assert barriers(visit(color_scheme=scheme, bypass_csp=True), axe, webm) == {}
+
+
+def test_a_video(visit: Callable[..., Page], webm: Path) -> None:
+    """It is looked at frame by frame, and the model may be changed in its midst."""
+    page = visit()
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#video-choose").set_input_files(webm)
+    expect(page.locator("#video-state")).to_contain_text(" of 0:02")
+    page.locator("#prior").select_option("uniform")
+    expect(page.locator("#video-state")).to_have_text("drawn.webm: 10 frames looked at")
+    expect(page.locator("#video-boxes .box")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    lines = [json.loads(line) for line in Path(download.value.path()).read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(10)) and all(len(line["faces"]) == 1 for line in lines)
 
 
 def test_other_models_are_loaded_when_they_are_chosen(visit: Callable[..., Page]) -> None:

@@ -3,22 +3,22 @@
 Needs playwright and a Chromium of the system; axe-core, by npm, for the check of accessibility.
 """
 
+import io
 import json
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from browsing import CHROMIUM, Visits, chromium
+from browsing import CHROMIUM, Visits, barriers, chromium, write_video
 from playwright.sync_api import Browser, Page, expect
 from serving import Running, serving
 
@@ -61,18 +61,7 @@ def y4m(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def webm(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cv2 = pytest.importorskip("cv2")
-    path = tmp_path_factory.mktemp("video") / "drawn.webm"
-    from mien.predict.video.footage import quiet
-
-    with quiet():
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 30, CAMERA)
-    if not writer.isOpened():
-        pytest.skip("OpenCV cannot write WebM here")
-    for frame in frames[:60]:
-        writer.write(np.repeat(frame[..., None], 3, axis=2))
-    writer.release()
-    return path
+    return write_video(tmp_path_factory.mktemp("video") / "drawn.webm", frames[:60])
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +132,53 @@ def test_what_is_saved_are_the_command_lines_bytes(visit, make_image, tmp_path, 
     assert saved_csv == Path("table.csv").read_bytes()
 
 
+def test_odd_files_get_words(visit, tmp_path):
+    """Text, HEIC, nothing, an animation, more pixels than the server takes, a folder: none costs the others."""
+    frames = [Image.new("L", (60, 60), shade) for shade in (0, 90)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
+    (tmp_path / "letter.txt").write_text("Dear reader")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (tmp_path / "nothing.jpg").touch()
+    shutil.copy(PAGE / "example.png", tmp_path)
+    words = {
+        "moving.gif": "only its first picture", "huge.png": "megapixels", "letter.txt": "damaged, or of an unknown",
+        "phone.heic": "HEIC; save it as JPEG", "nothing.jpg": "it is empty", "example.png": "happy",
+    }  # fmt: skip
+    page = visit()
+    page.locator("#choose").set_input_files([tmp_path / name for name in words])
+    for name, word in words.items():
+        expect(page.locator(".card", has=page.get_by_role("heading", name=name))).to_contain_text(word)
+    expect(page.locator("#photo-json")).to_be_enabled()
+    lines = [json.loads(line) for line in downloaded(page, "JSON").splitlines()]
+    assert [line["source"] for line in lines] == list(words)
+    assert [bool(line.get("error")) for line in lines] == [False, True, True, True, True, False]
+    page.evaluate(
+        """() => {
+          const gone = new File(["x"], "folder");
+          gone.slice = () => ({arrayBuffer: () => Promise.reject(new DOMException("", "NotReadableError"))});
+          const drop = (files) => {
+            const event = new DragEvent("drop", {bubbles: true, cancelable: true});
+            Object.defineProperty(event, "dataTransfer", {value: {files}});
+            document.body.dispatchEvent(event);
+          };
+          drop([gone]);
+        }"""
+    )
+    expect(page.locator(".card").last).to_contain_text("Is it a folder")
+    page.evaluate(
+        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: new DataTransfer(), bubbles: true}))"
+    )
+    expect(page.get_by_role("alert")).to_contain_text("That was no file")
+
+
+def test_a_page_opened_as_a_file_says_what_it_needs(browser):
+    page = browser.new_page()
+    page.goto((PAGE / "index.html").as_uri())
+    expect(page.locator("#unstarted")).to_be_visible()
+    page.close()
+
+
 def test_a_photo_is_asked_for_once(visit):
     page = visit()
     asked = []
@@ -195,14 +231,15 @@ def test_photos_are_dropped_and_pasted(visit, way):
     expect(page.get_by_text("Drop photos here")).to_be_visible()
 
 
-def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path, kind):
     exif = Image.Exif()
     exif[0x0112] = 6
     with Image.open(PAGE / "example.png") as image:
         wide = image.crop((0, 0, 672, 336)).transpose(Image.Transpose.ROTATE_90)  # undone by the remark
-        wide.save(tmp_path / "turned.jpg", exif=exif)
+        wide.save(tmp_path / f"turned.{kind.lower()}", kind, exif=exif)
     page = visit()
-    page.locator("#choose").set_input_files(tmp_path / "turned.jpg")
+    page.locator("#choose").set_input_files(tmp_path / f"turned.{kind.lower()}")
     expect(page.locator(".box")).to_have_count(2)
     shape = page.locator(".picture").bounding_box()
     assert shape["width"] / shape["height"] == pytest.approx(2, abs=0.02)
@@ -210,6 +247,31 @@ def test_a_turned_photo_is_shown_and_marked_upright(visit, tmp_path):
     assert (
         boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"] and abs(boxes[0]["y"] - boxes[1]["y"]) < shape["height"] / 4
     )
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_remarks_turn_what_is_shown_as_they_turn_what_is_answered(visit, turn):
+    """The upper left quarter is red as people see it, in a WebP, whose EXIF browsers do not heed."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = turn
+    picture = Image.new("RGB", (8, 4), "blue")
+    picture.paste("red", (0, 0, 4, 2))
+    picture.save(file, "WEBP", lossless=True, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(file))
+    shown = visit(camera=False).evaluate(
+        """async (data) => {
+          const {upright} = await import("/orientation.js");
+          const file = new Blob([new Uint8Array(data)], {type: "image/webp"});
+          const bitmap = await createImageBitmap(await upright(file));
+          const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+          context.drawImage(bitmap, 0, 0);
+          return [bitmap.width, bitmap.height, [...context.getImageData(0, 0, bitmap.width, bitmap.height).data]];
+        }""",
+        list(file.getvalue()),
+    )
+    assert tuple(shown[:2]) == expected.size
+    red = np.asarray(shown[2]).reshape(expected.height, expected.width, 4)[..., 0] > 127
+    assert np.array_equal(red, np.asarray(expected)[..., 0] > 127)
 
 
 def test_the_camera(visit):
@@ -356,45 +418,9 @@ def test_by_keyboard_alone(visit):
     expect(page.locator("details.face").nth(1)).to_have_attribute("open", "")
 
 
-@pytest.fixture(scope="session")
-def axe(pytestconfig: pytest.Config) -> str:
-    """axe-core's source, fetched once."""
-    folder = Path(pytestconfig.cache.mkdir("axe"))
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.is_file():
-        npm = shutil.which("npm")
-        if not npm:
-            pytest.skip("no npm, which brings axe-core")
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "axe-core@4"]
-        if subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("npm cannot bring axe-core here")
-    return script.read_text()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_barrier_that_axe_knows(visit, axe, webm, scheme):
-    page = visit(color_scheme=scheme, bypass_csp=True)
-
-    def check() -> None:
-        page.evaluate(axe)
-        found = page.evaluate("axe.run().then(result => result.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
-        assert found == []
-
-    check()
-    show_example(page)
-    page.get_by_role("button", name="Why happy?").click()
-    expect(page.locator(".why img")).to_have_count(3)
-    check()
-    page.get_by_role("tab", name="Camera").click()
-    check()
-    page.get_by_role("button", name="Start the camera").click()
-    expect(page.locator("#camera-face .answer")).to_be_visible()
-    check()
-    page.get_by_role("tab", name="Video").click()
-    check()
-    page.locator("#video-choose").set_input_files(webm)
-    expect(page.locator("#video-json")).to_be_enabled()
-    check()
+    assert barriers(visit(color_scheme=scheme, bypass_csp=True), axe, webm) == {}
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])

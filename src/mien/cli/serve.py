@@ -80,22 +80,22 @@ def page(
 
     Args:
         out: folder to write; an earlier page there is replaced.
-        model: a model file, run folder or name to answer by; may be given several times, the first one (tiny, of
+        model: a model file, run folder or name to answer by; may be given several times, the first one (base, of
             those that come with Mien) is the default, the others are loaded when they are chosen.
     """
     from mien.serve.folder import write_folder
 
-    sizes = write_folder(_models(model, default="tiny"), out)
+    sizes = write_folder(_models(model), out)
     whole, first, gzipped = (f"{size / 1e6:.1f} MB" for size in sizes)
     print(f"{out / 'index.html'}: {whole} in all; a first visit loads {first}, {gzipped} gzipped")
 
 
-def _models(names: tuple[str, ...], default: str) -> dict[str, Model]:
-    """The models to answer by, or all that come with Mien, the default first."""
+def _models(names: tuple[str, ...]) -> dict[str, Model]:
+    """The models to answer by, or all that come with Mien, base first."""
     from mien.models.files import SHIPPED, model_name, read_model
     from mien.serve.catalogue import loaded
 
-    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != default, name))
+    shipped = sorted((file.stem for file in SHIPPED.glob("*.onnx")), key=lambda name: (name != "base", name))
     return loaded(list(names) or shipped, read_model, lambda name: model_name(Path(name)))
 
 
@@ -104,6 +104,6 @@ def _engine(names: tuple[str, ...], max_pixels: int) -> Engine:
     from mien.explain.occlusion import occlusion
     from mien.serve.engine import Engine, warm_up
 
-    engine = Engine(_models(names, default="base"), occlusion, max_pixels)
+    engine = Engine(_models(names), occlusion, max_pixels)
     warm_up(engine)
     return engine

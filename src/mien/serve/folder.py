@@ -90,6 +90,7 @@ def _fill(folder: Path, models: Mapping[str, Model]) -> set[str]:
     (folder / "mien").mkdir()
     for path in (_HERE / "local").iterdir():
         shutil.copy(path, folder if path.name in _AT_THE_TOP else folder / "mien")
+    shutil.copy(_HERE / "page/orientation.js", folder / "mien")  # the module stands alone
     for name in _RUNTIME_FILES:
         shutil.copy(_RUNTIME / name, folder / "mien")
     _write_models(folder / "models", models)

@@ -15,6 +15,8 @@ export async function connect() {
     return { line, prediction: JSON.parse(line) };
   }
 
+  const frame = async (canvas, name, options, signal) => (await predict(await createImageBitmap(canvas), name, options, signal)).prediction;
+
   return {
     where: "this page",
     leaves: "Nothing: the models run in this page, and pictures stay in it. Once loaded, it needs no network.",
@@ -23,7 +25,8 @@ export async function connect() {
       return { models, default: first };
     },
     predict,
-    frame: async (canvas, name, options, signal) => predict(await createImageBitmap(canvas), name, { ...options, live: true }, signal),
+    frame,
+    live: (canvas, name, options, signal) => frame(canvas, name, { ...options, live: true }, signal),
     explain: async (blob, name, options, signal) => (await loaded()).explain(blob, options, name, signal),
   };
 }

@@ -81,15 +81,18 @@ export class Mien {
   #ask(call, given, signal) {
     signal?.throwIfAborted();
     const id = ++this.#last;
-    return new Promise((resolve, reject) => {
+    const settled = new AbortController();
+    const answer = new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      signal?.addEventListener("abort", () => {
-        if (!this.#waiting.delete(id)) return;
+      const aborted = () => {
+        this.#waiting.delete(id);
         this.#worker.postMessage({ abort: id });
         reject(signal.reason);
-      });
+      };
+      signal?.addEventListener("abort", aborted, { signal: settled.signal });
       this.#worker.postMessage({ id, call, given }, given.filter((each) => each instanceof ImageBitmap));
     });
+    return answer.finally(() => settled.abort()); // or a long video's signal would hold every answer
   }
 }
 

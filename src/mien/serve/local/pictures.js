@@ -3,6 +3,7 @@
 // The browser decodes, to the same bytes as Pillow (libjpeg-turbo, libpng and libwebp are in both), and nothing else of
 // it is used.
 
+import { chunks, takeOrientation } from "./orientation.js";
 import { Pixels } from "./pixels.js";
 
 const MOST_PIXELS = 110_000_000;
@@ -24,6 +25,7 @@ export class PictureError extends Error {}
 export async function readPicture(blob, name) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const kind = kindOf(bytes);
+  const orientation = await takeOrientation(bytes);
   let bitmap;
   try {
     if (kind.why) throw new Error(kind.why);
@@ -37,22 +39,28 @@ export async function readPicture(blob, name) {
     bitmap.close();
     throw new PictureError(`${name}: more pixels than a photo has; scale it down first`);
   }
-  const { picture, scale } = takeBitmap(bitmap);
-  return { picture: kind.type === "image/webp" ? turnedAs(picture, webpOrientation(bytes)) : picture, scale, animated: isAnimated(bytes, kind.type) };
+  try {
+    return { ...takeBitmap(bitmap, orientation), animated: isAnimated(bytes, kind.type) };
+  } catch {
+    throw new PictureError(`${name}: too large for this browser; scale it down first`);
+  }
 }
 
-/** {picture, scale} of a decoded picture, which is closed. */
-export function takeBitmap(bitmap) {
+/** {picture, scale} of a decoded picture, which is closed; orientation: as EXIF counts them. */
+export function takeBitmap(bitmap, orientation = 1) {
   const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
-  return takeImageData(context.getImageData(0, 0, width, height));
+  const data = context.getImageData(0, 0, width, height);
+  canvas.width = canvas.height = 0; // its memory is free now, and not when garbage is next collected
+  return takeImageData(data, orientation);
 }
 
 /** The same of red, green, blue and alpha. */
-export function takeImageData({ width, height, data }) {
-  const picture = new Pixels(width, height, 3, onWhite(data));
+export function takeImageData({ width, height, data }, orientation = 1) {
+  const picture = turnedAs(new Pixels(width, height, 3, onWhite(data)), orientation);
   return width * height > LARGE ? { picture: picture.reduce(2), scale: 2 } : { picture, scale: 1 };
 }
 
@@ -92,18 +100,6 @@ function kindOf(bytes) {
   return { why: "damaged, or of an unknown format" };
 }
 
-/** The chunks of a PNG or RIFF file: [name, start, length] of each. */
-function* chunks(bytes, type) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const png = bytes[0] === 0x89;
-  for (let at = png ? 8 : 12; at + 8 <= bytes.length; ) {
-    const length = png ? view.getUint32(at) : view.getUint32(at + 4, true);
-    const name = String.fromCharCode(...bytes.subarray(png ? at + 4 : at, png ? at + 8 : at + 4));
-    yield [name, at + 8, length];
-    at += png ? length + 12 : length + 8 + (length & 1);
-  }
-}
-
 /** Whether a file holds more frames than its first. */
 function isAnimated(bytes, type) {
   if (type === "image/webp") return [...chunks(bytes)].filter(([name]) => name === "ANMF").length > 1;
@@ -133,24 +129,6 @@ function gifFrames(bytes) {
     } else break;
   }
   return frames;
-}
-
-/** The orientation in a WebP file's EXIF, which browsers do not heed; 1 where there is none. */
-function webpOrientation(bytes) {
-  const chunk = [...chunks(bytes)].find(([name]) => name === "EXIF");
-  if (!chunk) return 1;
-  let [, start, length] = chunk;
-  if (String.fromCharCode(...bytes.subarray(start, start + 4)) === "Exif") start += 6;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + start, Math.min(length, bytes.length - start));
-  try {
-    const little = view.getUint16(0) === 0x4949;
-    const directory = view.getUint32(4, little);
-    for (let i = 0; i < view.getUint16(directory, little); i++) {
-      const entry = directory + 2 + 12 * i;
-      if (view.getUint16(entry, little) === 0x0112) return view.getUint16(entry + 8, little);
-    }
-  } catch {} // damaged remarks do not spoil a picture
-  return 1;
 }
 
 function turnedAs(picture, orientation) {

@@ -6,6 +6,7 @@ import { useClasses } from "./faces.js";
 import { photosView } from "./photos.js";
 import { videoView } from "./video.js";
 
+byId("unstarted").remove();
 const source = document.querySelector("meta[name=mien-engine]").content;
 let models = [];
 let engine;
@@ -15,6 +16,13 @@ const app = {
     return engine;
   },
   options: () => ({ model: byId("model").value, prior: byId("prior").value, min_confidence: byId("least").value / 100 }),
+  /** Open files, chosen, dropped or pasted: photos and videos each in their tab. */
+  take(files) {
+    const movies = files.filter(({ type }) => type.startsWith("video/"));
+    const photos = files.filter(({ type }) => !type.startsWith("video/"));
+    if (movies.length) open("video"), views.video.add(movies.slice(0, 1));
+    if (photos.length) open("photos"), views.photos.add(photos);
+  },
   classes: () => chosen()?.classes ?? [],
   failed(error) {
     if (error.constructor.name === "TokenNeeded") askToken();
@@ -56,10 +64,8 @@ function wireTabs() {
 /** Files may be dropped or pasted anywhere. */
 function wireFiles() {
   const take = (files) => {
-    const movies = files.filter(({ type }) => type.startsWith("video/"));
-    const photos = files.filter(({ type }) => !type.startsWith("video/"));
-    if (movies.length) open("video"), views.video.add(movies.slice(0, 1));
-    if (photos.length) open("photos"), views.photos.add(photos);
+    if (files.length) app.take(files);
+    else alertLine("That was no file. Save the picture first, then drop it here or choose it.");
   };
   let depth = 0;
   const over = (on) => document.body.classList.toggle("over", on);
@@ -71,7 +77,7 @@ function wireFiles() {
     over(Boolean((depth = 0)));
     take([...event.dataTransfer.files]);
   });
-  addEventListener("paste", ({ clipboardData }) => take([...(clipboardData?.files ?? [])]));
+  addEventListener("paste", ({ clipboardData, target }) => target.matches?.("input") || take([...(clipboardData?.files ?? [])]));
 }
 
 function wireOptions() {
@@ -133,7 +139,7 @@ wireOptions();
 byId("token-form").addEventListener("submit", () => {
   engine.setToken(byId("token").value);
   byId("token").value = "";
-  load();
+  load().then(() => Object.values(views).forEach((view) => view.optionsChanged()));
 });
 engine = await (await import(source)).connect();
 for (const place of document.querySelectorAll(".where")) place.textContent = engine.where;

@@ -30,7 +30,7 @@ export function cameraView(app) {
   let answered = [];
   let drawn = 0; // when the timeline was
   let fresh = false; // whether the camera gave a frame since the last look
-  let arrived = () => {}; // called when it does
+  let arrived = () => {}; // called when it does, and when the page is seen again or the camera stopped
   timeline.draw([-MINUTE, 0], TICKS);
 
   async function start() {
@@ -57,6 +57,8 @@ export function cameraView(app) {
     timeline.clear();
     answered = [];
     abort = new AbortController();
+    abort.signal.addEventListener("abort", () => arrived());
+    document.addEventListener("visibilitychange", () => arrived(), { signal: abort.signal });
     list();
     animate(performance.now(), abort.signal);
     watch(abort.signal);
@@ -88,12 +90,12 @@ export function cameraView(app) {
   /** Ask frame after frame, as fast as answers come. */
   async function look(signal) {
     while (!signal.aborted) {
-      await frame();
+      await frame(signal);
       if (signal.aborted) return;
       const time = performance.now();
       try {
         grab();
-        const { prediction } = await app.engine.frame(canvas, "camera", app.options(), signal);
+        const prediction = await app.engine.live(canvas, "camera", app.options(), signal);
         if (signal.aborted) return;
         alertLine();
         take(prediction, time);
@@ -107,15 +109,12 @@ export function cameraView(app) {
   }
 
   /** A frame that was not looked at yet; none while the page is not seen. */
-  function frame() {
+  function frame(signal) {
     return new Promise((resolve) => {
-      const next = () => {
-        if (document.hidden) document.addEventListener("visibilitychange", next, { once: true });
-        else if (fresh || !view.requestVideoFrameCallback) resolve();
-        else arrived = resolve;
+      arrived = () => {
+        if (signal.aborted || (!document.hidden && (fresh || !view.requestVideoFrameCallback))) resolve();
       };
-      next();
-      abort.signal.addEventListener("abort", resolve, { once: true });
+      arrived();
     });
   }
 
@@ -136,7 +135,7 @@ export function cameraView(app) {
     const [width, height] = size.map((length) => Math.round(scale * length));
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     stage.style.setProperty("--ratio", width / height);
-    canvas.getContext("2d").drawImage(view, 0, 0, width, height);
+    canvas.getContext("2d", { willReadFrequently: true }).drawImage(view, 0, 0, width, height);
   }
 
   function take(prediction, time) {

@@ -2,7 +2,8 @@
 
 import { alertLine, announce, byId, count, el, percent, save, showIntro } from "./dom.js";
 import { bars, doubtOf, drawBoxes, thumbnail } from "./faces.js";
-import { csvText } from "./tables.js";
+import { upright } from "./orientation.js";
+import { csvText, jsonLine } from "./tables.js";
 
 const AT_ONCE = 2;
 
@@ -44,12 +45,13 @@ export function photosView(app) {
     showIntro(!cards.length);
     byId("photo-bar").hidden = !cards.length;
     byId("photo-count").textContent = `${count(cards.length, "photo")}, ${count(faces, "face")}`;
-    for (const id of ["photo-json", "photo-csv"]) byId(id).disabled = done.length < cards.length;
+    const waiting = cards.some(({ state }) => state === "new" || state === "asked");
+    for (const id of ["photo-json", "photo-csv"]) byId(id).disabled = waiting;
   }
 
   for (const id of ["choose", "add"]) {
     byId(id).addEventListener("change", ({ target }) => {
-      add([...target.files]);
+      app.take([...target.files]);
       target.value = "";
     });
   }
@@ -83,22 +85,29 @@ class Card {
     this.file = file;
     this.app = app;
     this.state = "new";
-    this.url = URL.createObjectURL(file);
-    this.image = el("img", { src: this.url, alt: `Photo: ${file.name}` });
+    this.image = el("img", { alt: `Photo: ${file.name}` });
     this.layer = el("div", { class: "boxes", "aria-hidden": "true" });
     this.picture = el("div", { class: "picture" }, this.image, this.layer);
     this.side = el("div", { class: "faces" }, el("h2", {}, file.name), el("p", { class: "quiet" }, "Looking for faces ..."));
     this.element = el("article", { class: "card waiting" }, this.picture, this.side);
-    this.shown = this.image.decode().then(
-      () => this.picture.style.setProperty("--ratio", this.image.naturalWidth / this.image.naturalHeight),
-      () => (this.image.hidden = true),
-    );
+    this.shown = this.show();
+  }
+
+  async show() {
+    this.url = URL.createObjectURL(await upright(this.file));
+    this.image.src = this.url;
+    try {
+      await this.image.decode();
+      this.picture.style.setProperty("--ratio", this.image.naturalWidth / this.image.naturalHeight);
+    } catch {
+      this.image.hidden = true;
+    }
   }
 
   remove() {
     this.abort?.abort();
-    URL.revokeObjectURL(this.url);
     this.element.remove();
+    this.shown.then(() => URL.revokeObjectURL(this.url));
   }
 
   again() {
@@ -111,6 +120,9 @@ class Card {
     this.state = "asked";
     const abort = (this.abort = new AbortController());
     try {
+      await this.file.slice(0, 1).arrayBuffer().catch(() => {
+        throw new Error(`${this.file.name} cannot be read. Is it a folder, or was it moved? Choose the pictures themselves.`);
+      });
       const answer = await this.app.engine.predict(this.file, this.file.name, this.app.options(), abort.signal);
       await this.shown;
       if (abort.signal.aborted) return;
@@ -121,23 +133,24 @@ class Card {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.state = "failed";
-      this.line = "";
-      this.prediction = { source: this.file.name, faces: [] };
+      this.prediction = { source: this.file.name, frame: null, faces: [], error: error.message };
+      this.line = jsonLine(this.prediction);
       this.app.failed(error);
-      this.side.lastChild.textContent = error.message;
+      this.render();
     } finally {
       if (!abort.signal.aborted) this.element.classList.remove("waiting");
     }
   }
 
   render() {
-    const { faces, error } = this.prediction;
+    const { faces, error, animated } = this.prediction;
     const size = this.image.hidden ? extent(faces) : [this.image.naturalWidth, this.image.naturalHeight];
     drawBoxes(this.layer, faces, size);
     const words = error ? error.replace(`${this.file.name}: `, "") : faces.length ? "" : "No face was found in this picture.";
     const items = faces.map((face, i) => this.item(face, i, faces.length));
+    const first = animated ? [el("p", { class: "quiet" }, "It moves: only its first picture was looked at.")] : [];
     const none = words ? [el("p", { class: error ? "alert" : "quiet" }, words)] : [];
-    this.side.replaceChildren(el("h2", {}, this.file.name), ...none, ...items);
+    this.side.replaceChildren(el("h2", {}, this.file.name), ...none, ...first, ...items);
     const said = faces.map((face) => `${face.emotion} ${percent(face.confidence)}${doubtOf(face) && `, ${doubtOf(face)}`}`);
     announce(`${this.file.name}: ${words || `${count(faces.length, "face")}: ${said.join("; ")}`}`);
   }

@@ -49,7 +49,8 @@ export class Timeline {
     context.clearRect(0, 0, width, height);
     const floor = height - 24;
     const x = (time) => 12 + ((time - range[0]) / (range[1] - range[0])) * (width - 24);
-    for (const run of this.#runs()) this.#area(context, run, x, floor);
+    const pixel = (range[1] - range[0]) / (width - 24);
+    for (const run of this.#runs(pixel)) this.#area(context, run, x, floor);
     const style = getComputedStyle(canvas);
     context.fillStyle = context.strokeStyle = style.getPropertyValue("--quiet");
     context.font = `12px ${style.fontFamily}`;
@@ -69,15 +70,16 @@ export class Timeline {
     }
   }
 
-  /** Moments in a row at which a face was seen. */
-  *#runs() {
-    let run = [];
+  /** Moments in a row at which a face was seen, `apart` seconds or more from one to the next. */
+  *#runs(apart) {
+    let run = [], last;
     for (const point of this.points) {
-      if (run.length && (!point.face || point.time - run.at(-1).time > this.gap)) {
+      if (run.length && (!point.face || point.time - last > this.gap)) {
         yield run;
         run = [];
       }
-      if (point.face) run.push(point);
+      if (point.face && !(point.time - run.at(-1)?.time < apart)) run.push(point);
+      last = point.time;
     }
     if (run.length) yield run;
   }

@@ -14,13 +14,13 @@ export function videoView(app) {
   const panel = facePanel(byId("video-face"), "The largest face shows here.");
   const timeline = new Timeline(byId("video-time"), { gap: 2.5 * STEP });
   let file, url, abort, size, length;
-  let looks = [];
+  let lines = []; // of JSON, one a frame that was looked at: the shortest form to keep them in
 
   async function add([chosen]) {
     if (!chosen) return;
     abort?.abort();
     file = chosen;
-    looks = [];
+    lines = [];
     size = null;
     timeline.clear();
     panel(null);
@@ -45,19 +45,22 @@ export function videoView(app) {
       size = [reader.videoWidth, reader.videoHeight].map((side) => Math.round(side * shrink));
       byId("video-stage").style.setProperty("--ratio", size[0] / size[1]);
       const canvas = Object.assign(document.createElement("canvas"), { width: size[0], height: size[1] });
+      const context = canvas.getContext("2d", { willReadFrequently: true });
       const tracker = new Tracker(500);
       let waiting = Promise.resolve();
       for (let number = 0; number * STEP < length && !signal.aborted; number++) {
         const time = number * STEP;
-        const blob = await frameAt(reader, time, canvas, signal);
+        await seek(reader, time, signal); // while the answer before is on its way
         await waiting;
-        waiting = app.engine.predict(blob, file.name, app.options(), signal).then((answer) => take(answer, number, time, tracker));
+        context.drawImage(reader, 0, 0, ...size);
+        waiting = app.engine.frame(canvas, file.name, app.options(), signal).then((prediction) => take(prediction, number, time, tracker));
         waiting.catch(() => {});
       }
       await waiting;
-      end(`${file.name}: ${count(looks.length, "frame")} looked at`);
+      end(`${file.name}: ${count(lines.length, "frame")} looked at`);
     } catch (error) {
-      if (signal.aborted) return end(`${file.name}: stopped after ${count(looks.length, "frame")}`);
+      if (signal !== abort.signal) return; // another video is looked at by now
+      if (signal.aborted) return end(`${file.name}: stopped after ${count(lines.length, "frame")}`);
       app.failed(error);
       end(error.message);
     } finally {
@@ -66,14 +69,14 @@ export function videoView(app) {
     }
   }
 
-  function take({ prediction }, number, time, tracker) {
+  function take(prediction, number, time, tracker) {
     alertLine();
     const faces = tracker.follow(prediction.faces, 1000 * time, app.options().min_confidence);
-    looks.push(frameOf(prediction, number, time, faces));
+    lines.push(jsonLine(frameOf(prediction, number, time, faces)));
     timeline.add(time, largest(faces) ?? null);
     byId("video-state").textContent = `${file.name}: ${clock(time)} of ${clock(length)}`;
-    draw();
     if (view.paused) showAt(view.currentTime);
+    else draw();
   }
 
   function busy(on) {
@@ -84,7 +87,7 @@ export function videoView(app) {
 
   function end(words) {
     busy(false);
-    for (const id of ["video-json", "video-csv"]) byId(id).disabled = !looks.length;
+    for (const id of ["video-json", "video-csv"]) byId(id).disabled = !lines.length;
     byId("video-state").textContent = words;
     byId("video-time").setAttribute("aria-label", timeline.words());
     announce(`${words}. ${timeline.words()}`);
@@ -99,7 +102,8 @@ export function videoView(app) {
 
   /** The faces that were seen nearest to `time`. */
   function showAt(time) {
-    const near = looks[Math.min(looks.length - 1, Math.round(time / STEP))];
+    const line = lines[Math.min(lines.length - 1, Math.round(time / STEP))];
+    const near = line && JSON.parse(line);
     const faces = near && Math.abs(near.time - time) <= 2 * STEP ? near.faces : [];
     if (size) drawBoxes(byId("video-boxes"), faces, size);
     panel(largest(faces));
@@ -122,9 +126,9 @@ export function videoView(app) {
     });
   }
   byId("video-stop").addEventListener("click", () => abort.abort());
-  byId("video-json").addEventListener("click", () => save("mien.jsonl", looks.map(jsonLine).join(""), "application/x-ndjson"));
+  byId("video-json").addEventListener("click", () => save("mien.jsonl", lines.join(""), "application/x-ndjson"));
   byId("video-csv").addEventListener("click", () => {
-    save("mien.csv", csvText(looks, app.classes().map(({ name }) => name)), "text/csv");
+    save("mien.csv", csvText(lines.map((line) => JSON.parse(line)), app.classes().map(({ name }) => name)), "text/csv");
   });
 
   return {
@@ -135,13 +139,16 @@ export function videoView(app) {
   };
 }
 
+/** Wait for an event; none of the listeners stays. */
 function once(target, name, signal) {
-  return new Promise((resolve, reject) => {
+  const settled = new AbortController();
+  const waiting = new Promise((resolve, reject) => {
     const failed = () => reject(new Error("This browser cannot decode that video. Save it as MP4 (H.264) or WebM, or use mien predict."));
-    target.addEventListener(name, resolve, { once: true });
-    target.addEventListener("error", failed, { once: true });
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    target.addEventListener(name, resolve, { signal: settled.signal });
+    target.addEventListener("error", failed, { signal: settled.signal });
+    signal.addEventListener("abort", () => reject(signal.reason), { signal: settled.signal });
   });
+  return waiting.finally(() => settled.abort());
 }
 
 /** A video's length in seconds; recordings of browsers do not say it, so their end is looked for. */
@@ -154,11 +161,8 @@ async function duration(video, signal) {
   return video.duration;
 }
 
-async function frameAt(video, time, canvas, signal) {
-  if (Math.abs(video.currentTime - time) > 1e-4 || time > 0) {
-    video.currentTime = time;
-    await once(video, "seeked", signal);
-  }
-  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+async function seek(video, time, signal) {
+  if (Math.abs(video.currentTime - time) <= 1e-4 && time === 0) return;
+  video.currentTime = time;
+  await once(video, "seeked", signal);
 }
