@@ -65,6 +65,17 @@ def test_brightness_is_a_factor_and_stays_in_range() -> None:
     assert augmented(torch.ones(50, 1, 8, 8), Augment(), generator()).max() <= 1
 
 
+def test_each_change_is_made_with_its_own_probability() -> None:
+    one_by_one = Augment(rotation=20, zoom=0, shear=0, shift=0.1, flip=False, probability=0.3)
+    drawn = draw_maps(4000, one_by_one, torch.device("cpu"), generator())
+    turned, moved = drawn[:, 0, 1] != 0, drawn[:, 0, 2] != 0
+    assert turned.float().mean() == pytest.approx(0.3, abs=0.03)
+    assert moved.float().mean() == pytest.approx(0.3, abs=0.03)
+    assert (turned & moved).float().mean() == pytest.approx(0.09, abs=0.02)
+    same = augmented(torch.full((2000, 1, 8, 8), 0.5), Augment(0, 0, 0, flip=False, probability=0.3), generator())
+    assert (same == 0.5).all((1, 2, 3)).float().mean() == pytest.approx(0.7, abs=0.04)
+
+
 def test_borders_are_reflected() -> None:
     """A shifted white face stays white: nothing black enters from outside."""
     assert (warp(torch.ones(5, 1, 48, 48), maps(1, 0.2, 0.5, 0, 1, 0.5)) > 0.999).all()

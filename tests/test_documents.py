@@ -135,10 +135,12 @@ def table(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     faces = sorted(drawn.rglob("*.png"))
     votes = ["file,happy,sad,neutral,angry,fear,surprise,disgust"]
     with zipfile.ZipFile(folder / "data/archive.zip", "w") as archive:
-        for path in faces:
-            archive.write(path, path.relative_to(drawn))
-            counts = [10 * (path.parent.name == name) for name in votes[0].split(",")[1:]]
-            votes.append(f"{path.relative_to(drawn).as_posix()},{','.join(map(str, counts))}")
+        for number, path in enumerate(faces):  # called as FER-2013's are
+            part = (*["train/{}/Training"] * 4, "test/{}/PublicTest", "test/{}/PrivateTest")[number % 6]
+            name = f"{part.format(path.parent.name)}_{number}.png"
+            archive.write(path, name)
+            counts = [10 * (path.parent.name == voted) for voted in votes[0].split(",")[1:]]
+            votes.append(f"{name},{','.join(map(str, counts))}")
     (folder / "data/ferplus.csv").write_text("\n".join(votes))
     film(folder / "talk.mp4", astronaut.crop((100, 20, 356, 276)))
     return folder

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,51 @@ def test_unanimous_votes_are_labels() -> None:
         assert one.val_loss == pytest.approx(other.val_loss, rel=1e-3)
 
 
+def with_both(faces: Dataset) -> Dataset:
+    """Votes that tell the class, and given labels that are all of the class after it."""
+    return replace(with_shares(faces), given=(faces.labels + 1) % len(CLASSES))
+
+
+def both(**kwargs: Any) -> TrainResult:
+    faces, val = with_both(random_faces(96, CLASSES)), with_both(random_faces(30, CLASSES, 1))
+    return train(replace(SHORT, epochs=8), faces, val, 0, "cpu", **kwargs)
+
+
+def test_two_heads_learn_labels_and_votes() -> None:
+    result, val = both(), with_both(random_faces(30, CLASSES, 1))
+    model = result.model
+    assert (model.labels, model.sources) == ("votes", ("votes", "fer2013"))
+    assert val.given is not None
+    for source, labels in (("votes", val.labels), ("fer2013", val.given)):
+        answering = model.answering(source)
+        assert (predict_proba(answering, val.images).argmax(1) == labels).mean() > 0.9
+        shares = np.bincount(labels[:4]) / 4  # of every four faces
+        assert answering.prior == pytest.approx(shares)
+    assert result.history[-1].val_accuracy > 0.9  # on the votes
+    losses = [
+        torch.nn.functional.cross_entropy(torch.from_numpy(logits(model.answering(source), val.images)), targets)
+        for source, targets in (("votes", torch.from_numpy(val.labels)), ("fer2013", torch.from_numpy(val.given)))
+    ]
+    assert result.history[-1].val_loss == pytest.approx(float(sum(losses)) / 2, rel=0.05)
+
+
+def test_two_heads_resume_to_the_bit() -> None:
+    states: list[State] = []
+    whole = both(listener=Listener(on_epoch=states.append))
+    resumed = both(start=states[3])
+    assert same_weights(whole.model, resumed.model)
+    assert [epoch.loss for epoch in whole.history] == [epoch.loss for epoch in resumed.history]
+
+
+def test_a_teacher_teaches_the_head_whose_labels_it_knows() -> None:
+    faces = with_both(random_faces(96, CLASSES))
+    of_votes = replace(run().model, labels="votes")
+    learner = trainer._Run(SHORT, faces, faces, 0, torch.device("cpu"), Listener(), [of_votes], None)
+    assert [len(objective.teachers) for objective in learner.objectives] == [1, 0]
+    with pytest.raises(ModelError, match="does not say which labels it has learned"):
+        train(SHORT, faces, faces, 0, "cpu", teachers=[run().model])
+
+
 def test_the_last_epoch_is_kept_where_the_recipe_says_so() -> None:
     """The validation faces are labelled wrongly, so what is learned counts against each later epoch."""
     faces, val = random_faces(96, CLASSES), random_faces(30, CLASSES, 1)
@@ -357,10 +403,15 @@ def test_what_is_learned_is_half_the_mean_of_the_teachers(monkeypatch: pytest.Mo
     learner = trainer._Run(
         replace(SHORT, adjust=0.25), faces, faces, 0, torch.device("cpu"), Listener(), teachers, None
     )
-    labels = torch.from_numpy(faces.labels)
-    targets = learner._distillation_targets(torch.from_numpy(faces.images)[:, None].float() / 255, labels).numpy()
+    seen = torch.from_numpy(faces.images)[:, None].float() / 255
+    even = torch.zeros(96, 3) - learner.objectives[0].log_prior  # whose loss is ln 3, whatever is learned
+    leaning = torch.tensor([0.0, 1.0, 2.0]) - learner.objectives[0].log_prior
     answers = np.mean([predict_proba(teacher, faces.images) for teacher in teachers], 0)
-    np.testing.assert_allclose(targets, (np.eye(3)[faces.labels] + answers) / 2, atol=1e-4)
+    targets = torch.from_numpy((np.eye(3)[faces.labels] + answers) / 2).float()
+    for answered, plain in ((even, torch.zeros(3)), (leaning, torch.tensor([0.0, 1.0, 2.0]))):
+        losses = learner.objectives[0].losses(answered.expand(96, 3), learner.labels[0], seen, nullcontext())
+        expected = torch.nn.functional.cross_entropy(plain.expand(96, 3), targets, reduction="none")
+        np.testing.assert_allclose(losses, expected, atol=1e-4)
 
 
 def test_a_teacher_stays_as_it_was() -> None:

@@ -17,7 +17,7 @@ from mien.data.sources import open_data
 from mien.data.votes import IMAGE_NAMES, join, join_split, read_votes, with_majority
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
-from mien.models.files import write_model
+from mien.models.files import read_model, write_model
 from mien.train.run import read_start
 
 FER = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
@@ -189,6 +189,42 @@ def test_a_run_remembers_its_votes_its_teacher_and_its_init(drawn: Path, tmp_pat
     votes.write_text(votes.read_text().replace("7", "6"))
     with pytest.raises(DataError, match=r"not those that .* was started with"):
         read_start(run)
+
+
+def official(drawn: Path, folder: Path) -> Path:
+    """The drawn faces under names that FER-2013's have, two of three for training."""
+    for number, path in enumerate(sorted(drawn.rglob("*.png"))):
+        part, prefix = ("train", "Training") if number % 3 else ("test", "PublicTest")
+        copy = folder / part / path.parent.name / f"{prefix}_{number}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    return folder
+
+
+def test_both_labels_are_learned_resumed_and_answered_by(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = official(drawn, tmp_path / "fer")
+    votes, run = own_votes(data, tmp_path / "v.csv"), tmp_path / "run"
+    command = ["train", "--data", str(data), "--labels", "both", "--votes", str(votes), "--epochs", "1"]
+    assert main([*command, "--out", str(run)]) == 0
+    assert read_model(run).sources == ("votes", "fer2013")
+    faces = read_start(run).split.train
+    assert faces.given is not None
+    assert faces.given.tolist() == faces.labels.tolist()  # seven of ten votes are for the class given
+    for labels, source in (("given", "given labels"), ("votes", "majority of votes")):
+        scored = ["evaluate", "--model", str(run), "--data", str(data), "--labels", labels, "--split", "val", "--json"]
+        scored += ["--votes", str(votes)] if labels == "votes" else []
+        capsys.readouterr()
+        assert main([*scored, "--out", str(tmp_path / labels)]) == 0
+        assert f'"label_source": "{source}"' in capsys.readouterr().out
+    assert main([*command[:2], str(drawn), *command[3:], "--out", str(tmp_path / "other")]) == 2
+    assert "for other faces, give --labels votes" in capsys.readouterr().err
+
+
+def test_given_labels_beside_the_votes_change_the_digest() -> None:
+    faces = random_faces(14, ALL)
+    assert replace(faces, given=faces.labels).digest() != faces.digest()
 
 
 def test_votes_must_be_asked_for(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,13 +71,13 @@ class DataOptions:
 
     Args:
         data: prepared folder, archive, folder of <class>/<image>, fer2013.csv, or kaggle:<owner>/<name>.
-        labels: "given" by the data ("fer2013" means the same, of FER-2013), or by the "votes" of several annotators. A
-            model of two heads answers by the one that has learned these.
+        labels: "given" by the data ("fer2013" means the same, of FER-2013), the "votes" of several annotators, or
+            "both": then the network has two heads, and its model answers by either.
         votes: file of the votes: fer2013new.csv, ferplus.csv, or a CSV of file and one column a class.
     """
 
     data: Annotated[Path | None, DATA]
-    labels: Labels = "given"
+    labels: Labels | Literal["both"] = "given"
     votes: Annotated[Path | None, option("FILE", "those that the data were prepared with")] = None
     classes: Annotated[str, CLASSES] = ""
 
@@ -98,13 +98,13 @@ class DataOptions:
         """The file with the votes, if they are the labels: the one given, or the manifest of the data."""
         from mien.data.manifest import MANIFEST
 
-        if self.labels != "votes":
+        if self.labels not in ("votes", "both"):
             if self.votes:
                 raise UsageError("--votes FILE is read with --labels votes; add that, or leave the file out")
             return None
         if self.votes is None and not (self.path / MANIFEST).is_file():
             raise UsageError(
-                "--labels votes needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class"
+                f"--labels {self.labels} needs --votes FILE: fer2013new.csv, or a CSV of file and one column a class"
             )
         return self.votes or self.path / MANIFEST
 
@@ -116,7 +116,7 @@ class DataOptions:
         votes = self.votes_file
         split = open_data(self.path, classes=self.names)
         if votes:
-            split, joined = join_split(votes, split)
+            split, joined = join_split(votes, split, both=self.labels == "both")
             for name, part in joined.items():
                 say(
                     f"{name}: left out {part.without:,} faces without votes, {part.other:,} with most for another class"
@@ -130,11 +130,14 @@ class PartOptions(DataOptions):
     """The labelled faces, of one part.
 
     Args:
+        labels: "given" by the data ("fer2013" means the same, of FER-2013), or by the "votes" of several annotators. A
+            model of two heads answers by the one that has learned these.
         split: the part of the data; "val" where there is no test part, "all" for all parts together.
         classes: names for classes of the data: 1=surprise,2=fear,... (contempt= leaves one out). Names without "=" are
             those of the model's classes, in its order, where its file does not say: angry,happy,...
     """
 
+    labels: Labels = "given"
     split: Literal["train", "val", "test", "all"] = "test"
     classes: Annotated[str, option("NAMES", "as they are")] = ""
 

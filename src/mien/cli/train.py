@@ -93,7 +93,7 @@ def train(
         if save_as:
             _check_target(save_as, chosen, init)
         folder = out or free_folder(RUNS / f"{chosen.name}-s{seed}")
-        given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names
+        given = str(data.path), command, save_as, data.votes_file, teacher, init, data.names, data.labels == "both"
         _train(train_run, RunConfig(chosen, data.read(), seed, device or "auto", *given), folder)
 
 

@@ -23,7 +23,7 @@ class Dataset:
 
     images: uint8 [N, S, S], gray. labels: int64 [N], indices into `classes`. paths: `<class>/<file>`, one a face.
     shares: float32 [N, K], each class' share of the votes, where annotators voted on the faces; labels then follow
-    them.
+    them. given: int64 [N], the labels that the faces came with, where these are to be learned beside the votes.
 
     >>> images, labels = np.zeros((3, 48, 48), np.uint8), np.array([0, 1, 1])
     >>> faces = Dataset(images, labels, ("happy", "sad"), ("happy/1.png", "sad/2.png", "sad/3.png"))
@@ -36,6 +36,7 @@ class Dataset:
     classes: tuple[str, ...]
     paths: tuple[str, ...]
     shares: NDArray[np.float32] | None = None
+    given: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,7 +45,9 @@ class Dataset:
         """The faces at `indices`, in that order."""
         paths = tuple(self.paths[i] for i in indices)
         shares = None if self.shares is None else self.shares[indices]
-        return replace(self, images=self.images[indices], labels=self.labels[indices], paths=paths, shares=shares)
+        given = None if self.given is None else self.given[indices]
+        images, labels = self.images[indices], self.labels[indices]
+        return replace(self, images=images, labels=labels, paths=paths, shares=shares, given=given)
 
     def counts(self) -> NDArray[np.int64]:
         """Number of faces of each class, int64 [K]; 0 for classes that the data lack."""
@@ -74,12 +77,14 @@ class Dataset:
         return replace(self, labels=target[self.labels], classes=tuple(classes), shares=shares)
 
     def digest(self) -> str:
-        """SHA-256 over pixels, labels and votes: equal for equal data in equal order."""
+        """SHA-256 over pixels, votes and all labels: equal for equal data in equal order."""
         sha = hashlib.sha256(self.images.tobytes())
         sha.update(self.labels.tobytes())
         sha.update("\n".join(self.classes).encode())
         if self.shares is not None:
             sha.update(self.shares.tobytes())
+        if self.given is not None:
+            sha.update(self.given.tobytes())
         return sha.hexdigest()
 
 

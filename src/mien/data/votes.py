@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mien.csv_files import read_rows
 from mien.data.classes import emotion
 from mien.data.dataset import Dataset, Split
+from mien.data.layout import is_fer2013
 from mien.data.manifest import VOTES
 from mien.errors import DataError
 
@@ -81,25 +82,36 @@ def read_votes(path: Path, classes: Sequence[str]) -> Votes:
     return Votes(shares, {name: i for i, row in enumerate(rows) for name in _keys(row["file"], classes)})
 
 
-def join(votes: Votes, faces: Dataset) -> Joined:
-    """`faces` with `shares`, and the class with the largest share (the first of equals) as their label."""
+def join(votes: Votes, faces: Dataset, *, both: bool = False) -> Joined:
+    """`faces` with `shares`, and the class with the largest share (the first of equals) as their label.
+
+    With `both`, the labels that they have stay beside it.
+    """
     indices = np.array([votes.find(path) for path in faces.paths], np.int64)
     shares = votes.shares[indices]
     found, ours = indices >= 0, shares.any(1)
     joined = np.flatnonzero(found & ours)
-    voted = replace(faces.subset(joined), shares=shares[joined], labels=shares[joined].argmax(1))
+    left = faces.subset(joined)
+    labels = shares[joined].argmax(1)
+    voted = replace(left, shares=shares[joined], labels=labels, given=left.labels if both else None)
     return Joined(voted, int((~found).sum()), int((found & ~ours).sum()))
 
 
-def join_split(path: Path, split: Split) -> tuple[Split, dict[str, Joined]]:
-    """Every part with the votes of the file at `path`; raises DataError where it knows none of the faces."""
+def join_split(path: Path, split: Split, *, both: bool = False) -> tuple[Split, dict[str, Joined]]:
+    """Every part with the votes of the file at `path`; with `both`, FER-2013's own labels stay beside them.
+
+    Raises DataError where the file knows none of the faces of a part, or where `both` are asked of other faces.
+    """
     votes = read_votes(path, split.classes)
-    joined = {name: join(votes, part) for name, part in split.parts().items()}
+    if both and not is_fer2013(split.train.paths):
+        raise DataError("--labels both means FER-2013's own labels and the votes; for other faces, give --labels votes")
+    joined = {name: join(votes, part, both=both) for name, part in split.parts().items()}
     for name, part in joined.items():
         if not len(part.faces):
             raise DataError(f"{path}: has votes for none of the {name} faces; is it the file for these data?")
     faces: dict[str, Any] = {name: part.faces for name, part in joined.items()}
-    return replace(split, origin=f"{split.origin}; labels by the votes of {path.name}", **faces), joined
+    labels = f"labels by the votes of {path.name}{', and the given ones' if both else ''}"
+    return replace(split, origin=f"{split.origin}; {labels}", **faces), joined
 
 
 def with_majority(faces: Dataset) -> Dataset:

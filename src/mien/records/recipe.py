@@ -17,7 +17,7 @@ class Augment:
 
     rotation: +- degrees. zoom: scale factor 1 +- zoom, the same for both axes. shear: x' = x + s y with s within +-
     shear. shift: +- share of the width, and of the height. flip: mirror half of the faces. brightness: factors
-    (low, high). Borders are reflected.
+    (low, high). probability: with which each of these but flip is applied to a face. Borders are reflected.
     """
 
     rotation: Number = 15.0
@@ -26,6 +26,7 @@ class Augment:
     shift: Number = 0.0
     flip: bool = True
     brightness: tuple[Number, Number] = (0.7, 1.3)
+    probability: Number = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Recipe:
     model whose weights training begins with.
     l2: penalty l2 * sum(w^2) on the kernels of convolutions and dense layers, as Keras' `kernel_regularizer`.
     schedule: "plateau" halves the rate after 3 epochs without a new low of the validation loss and stops after 5;
-    "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing.
+    "onecycle" rises for a quarter of the run, falls to zero and never stops early. smoothing: label smoothing; of
+    two heads, of that which learns labels.
     adjust: how much of the log prior, ln(frequency of the class), the loss adds to the logits, so that the answers
     depend less on it (logit adjustment, arXiv:2007.07314). ema: decay per update of the EMA of the weights, 0 for
     none; the EMA is what is validated and saved. freeze: how many of the first blocks of convolutions stay as they

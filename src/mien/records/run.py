@@ -65,9 +65,9 @@ class Outcome:
 class RunRecord(Record):
     """What a run was started with, and how it ended.
 
-    class_weights: of the loss, by class. save_as, votes: paths as given. classes: new names for
-    classes of the data. outcome: None while it is running, or where
-    it was killed.
+    class_weights: of the loss, by class. save_as, votes: paths as given. both: whether the labels of the data are
+    learned beside the votes. classes: new names for classes of the data. outcome: None while it is running, or where it
+    was killed.
     """
 
     FILE: ClassVar = CONFIG
@@ -82,6 +82,7 @@ class RunRecord(Record):
     command: str
     save_as: str | None = None
     votes: str | None = None
+    both: bool = False
     classes: dict[str, str] = field(default_factory=dict)
     init: ModelReference | None = None
     teachers: tuple[ModelReference, ...] = ()

@@ -113,7 +113,10 @@ def variations(augment: Augment) -> str:
         "horizontal flip" if augment.flip else "",
         f"brightness {whole_percent(low)} to {whole_percent(high)}" if (low, high) != (1, 1) else "",
     ]
-    return ", ".join(part for part in parts if part) or "none"
+    listed = ", ".join(part for part in parts if part)
+    if listed and augment.probability != 1:
+        listed += f"; each but the flip with a probability of {augment.probability:g}"
+    return listed or "none"
 
 
 def confusions(scores: Scores) -> list[Confusion]:

@@ -30,7 +30,8 @@ def augmented(faces: Tensor, augment: Augment, generator: Generator) -> Tensor:
 def draw(count: int, augment: Augment, device: torch.device, generator: Generator) -> tuple[Tensor, Tensor]:
     """What is drawn for `count` faces: affine maps [B, 2, 3] and factors of brightness [B]."""
     maps = draw_maps(count, augment, device, generator)
-    return maps, _uniform(count, *augment.brightness, device, generator)
+    brightness = _uniform(count, *augment.brightness, device, generator)
+    return maps, _sometimes(brightness, 1.0, augment, generator)
 
 
 def apply(faces: Tensor, maps: Tensor, brightness: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ def draw_maps(count: int, augment: Augment, device: torch.device, generator: Gen
     """Affine maps [B, 2, 3] from points of the augmented face to points of the original, in coordinates -1 to 1."""
 
     def draw(limit: float) -> Tensor:
-        return _uniform(count, -limit, limit, device, generator)
+        return _sometimes(_uniform(count, -limit, limit, device, generator), 0.0, augment, generator)
 
     angle = draw(math.radians(augment.rotation))
     scale = 1 / (1 + draw(augment.zoom))
@@ -71,6 +72,14 @@ def warp(faces: Tensor, maps: Tensor) -> Tensor:
 
 def _uniform(count: int, low: float, high: float, device: torch.device, generator: Generator) -> Tensor:
     return torch.rand(count, device=device, generator=generator) * (high - low) + low
+
+
+def _sometimes(values: Tensor, neutral: float, augment: Augment, generator: Generator) -> Tensor:
+    """The values [B], each with the probability of `augment`; else the one that changes nothing."""
+    if augment.probability == 1:
+        return values
+    chosen = torch.rand(len(values), device=values.device, generator=generator) < augment.probability
+    return torch.where(chosen, values, neutral)
 
 
 def augmented_examples(faces: Dataset, augment: Augment, seed: int, variants: int = 4) -> dict[str, NDArray[np.uint8]]:

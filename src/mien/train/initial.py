@@ -31,21 +31,22 @@ def check_init(network: str | Mapping[str, Any], init: Model | None) -> None:
 
 
 def initial_network(
-    network: str | Mapping[str, Any], classes: tuple[str, ...], init: Model | None, faces: Tensor
+    network: str | Mapping[str, Any], classes: tuple[str, ...], init: Model | None, faces: Tensor, heads: int = 1
 ) -> Network:
-    """A network with random weights, or with those of `init`; its last layer only for the same classes.
+    """A network with random weights, or with those of `init`; its last layer only for the same classes and heads.
 
     faces: some of the training faces, float32 [N, 1, S, S] in [0, 1], for the batch norms of an `init` without any.
     """
-    built = build(described(network), len(classes))
+    built = build(described(network), len(classes), heads)
     if init is None:
         return built
     source = torch_network(init)
     weights = source.state_dict()
+    kept = init.classes == classes and heads in (1, source.head_count)
     for name in ("head.weight", "head.bias"):
-        weights[name] = weights[name].chunk(source.head_count)[source.answers]
-    if init.classes != classes:
-        weights = {name: weight for name, weight in weights.items() if not name.startswith("head.")}
+        head = weights.pop(name)
+        if kept:
+            weights[name] = head if heads > 1 else head.chunk(source.head_count)[source.answers]
     built.load_state_dict(weights, strict=False)
     if source is not init.network:  # an .onnx model: its batch norms are folded into the convolutions
         unfold_norms(built, faces)

@@ -46,6 +46,15 @@ BASE = Recipe(
 )
 BASE_FER2013 = replace(BASE, name="base-fer2013", smoothing=0.1, adjust=0.0)
 TINY = replace(BASE, name="tiny", network="tiny")
+PAIRS = replace(
+    BASE,
+    name="pairs",
+    network="pairs",
+    epochs=44,
+    smoothing=0.1,
+    adjust=0.0,
+    augment=Augment(rotation=15, zoom=0.2, shear=0.1, shift=0.1, probability=0.5),
+)
 
 # A model that knows faces, taken further on few of them with classes of one's own; `bench/finetune.py` has the figures.
 FINETUNE = replace(
@@ -76,7 +85,7 @@ def _climb() -> dict[str, Recipe]:
     return rungs | {"modern": replace(recipe, name="modern")}
 
 
-_SINGLE = (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013, FINETUNE)
+_SINGLE = (CLASSIC, SPEEDRUN, BASE, TINY, BASE_FER2013, PAIRS, FINETUNE)
 RECIPES = {recipe.name: recipe for recipe in _SINGLE} | _climb()
 
 
@@ -88,6 +97,7 @@ _ABOUT = {
     "base": "the model of that name that comes with Mien; on --labels votes",
     "tiny": "the model of that name that comes with Mien; on --labels votes, with --teacher base",
     "base-fer2013": "the model of that name that comes with Mien; on FER-2013's own labels",
+    "pairs": "a wide network, slow to train and accurate; on --labels both",
     "finetune": "takes a model further on classes of your own; with --init base, or another model",
 }
 

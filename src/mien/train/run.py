@@ -51,8 +51,9 @@ Finish = Callable[[TrainResult], None]
 class RunConfig:
     """What a run is started with; `split` has been joined with `votes`, if they are given.
 
-    `command`, `data_path`, `save_as`, `votes`, `classes` (new names for classes of the data), and the paths of
-    `teachers` and `init`, are for the record and for resuming.
+    `command`, `data_path`, `save_as`, `votes`, `both` (whether the labels of the data were kept beside the votes),
+    `classes` (new names for classes of the data), and the paths of `teachers` and `init`, are for the record and for
+    resuming.
     """
 
     recipe: Recipe
@@ -66,6 +67,7 @@ class RunConfig:
     teachers: tuple[Path, ...] = ()
     init: Path | None = None
     classes: Mapping[str, str] = field(default_factory=dict)
+    both: bool = False
 
 
 def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = lambda result: None) -> TrainResult:
@@ -80,7 +82,7 @@ def train_run(start: RunConfig, out: Path, listener: Listener, finish: Finish = 
     if np.count_nonzero(inputs.train.counts()) == 1:
         only = inputs.train.classes[int(inputs.train.labels[0])]
         raise DataError(f"{start.data_path}: all training faces are '{only}'; give some of at least two classes")
-    check_models(start.recipe.network, inputs.train.classes, inputs.teachers, inputs.init)
+    check_models(start.recipe.network, inputs.train, inputs.teachers, inputs.init)
     distributed.meet(_digest(record))
     if distributed.rank():
         return _train(inputs, record, None, listener)
@@ -159,6 +161,7 @@ def read_start(folder: Path) -> RunConfig:
         teachers=tuple(Path(teacher.path) for teacher in record.teachers),
         init=Path(record.init.path) if record.init else None,
         classes=record.classes,
+        both=record.both,
     )
 
 
@@ -192,6 +195,7 @@ def _record(start: RunConfig) -> RunRecord:
         command=start.command,
         save_as=str(start.save_as) if start.save_as else None,
         votes=str(start.votes) if start.votes else None,
+        both=start.both,
         classes=dict(start.classes),
         init=_reference(start.init) if start.init else None,
         teachers=tuple(map(_reference, start.teachers)),
@@ -300,7 +304,7 @@ def _same_data(folder: Path, record: RunRecord, votes: Path | None) -> Split:
         )
     split = open_data(path, classes=record.classes)
     if votes:
-        split, _ = join_split(votes, split)
+        split, _ = join_split(votes, split, both=record.both)
     now = {name: part.digest() for name, part in split.parts().items()}
     changed = [name for name in digests.keys() | now.keys() if digests.get(name) != now.get(name)]
     if changed:
@@ -315,6 +319,8 @@ def _digest(record: RunRecord) -> str:
     """SHA-256 of what decides a run's numbers."""
     models = [teacher.sha256 for teacher in record.teachers], record.init and record.init.sha256
     recipe = plain(record.recipe)
+    if recipe["augment"]["probability"] == 1:  # as versions wrote it that had no other
+        del recipe["augment"]["probability"]
     if not recipe["ema"] and not recipe["freeze"]:  # as version 0.1 wrote it, whose checkpoints still fit
         recipe = {"average" if name == "ema" else name: value for name, value in recipe.items() if name != "freeze"}
     decisive = [recipe, record.seed, record.data.sha256, *models]

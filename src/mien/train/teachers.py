@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mien.data.dataset import Dataset
+from mien.errors import ModelError
 from mien.models.files import check_classes
 from mien.models.model import Model
 from mien.models.networks import Network, eval_copy, fuse
@@ -40,11 +42,15 @@ class Teacher:
 
 
 def check_models(
-    network: str | Mapping[str, Any], classes: tuple[str, ...], teachers: Sequence[Model], init: Model | None
+    network: str | Mapping[str, Any], faces: Dataset, teachers: Sequence[Model], init: Model | None
 ) -> None:
-    """Raise ModelError where a teacher names other classes, or `init` is another kind of network."""
+    """Raise ModelError where a teacher names other classes or no label source, or `init` is another kind of network."""
     for teacher in teachers:
-        check_classes(teacher, classes, "a teacher", "the training data")
+        check_classes(teacher, faces.classes, "a teacher", "the training data")
+        if faces.given is not None and not teacher.sources:
+            raise ModelError(
+                "a teacher's file does not say which labels it has learned; train on one kind of labels, not on both"
+            )
     check_init(network, init)
 
 

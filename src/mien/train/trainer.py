@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from mien.data.dataset import Dataset
 from mien.errors import DataError, TrainingError, UsageError
 from mien.models.architectures import to_plain
-from mien.models.model import Model
+from mien.models.model import Head, Model
 from mien.models.networks import build, fuse, pick_device
 from mien.preprocess import Preprocess
 from mien.records.recipe import Recipe
@@ -33,14 +33,16 @@ from mien.train import distributed
 from mien.train.augment import apply, draw
 from mien.train.ema import WeightEMA
 from mien.train.initial import described, freeze, initial_network, train_mode
-from mien.train.losses import adjusted_prior, as_shares, class_frequency, class_weights, log_prior
+from mien.train.objectives import labels_on, objectives
 from mien.train.progress import Listener, Progress, ProgressBar
 from mien.train.schedule import make_schedule
 from mien.train.state import State, copies, named, optimizer_tensors, restore_optimizer
-from mien.train.teachers import Teacher, check_models
+from mien.train.teachers import check_models
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
 
 _REPORT_EVERY = 0.2  # seconds between two calls of `on_step`: each makes the device wait for the loss
 _COLLAPSED = "collapsed"
@@ -81,9 +83,11 @@ def train(
 ) -> TrainResult:
     """Train a network by `recipe` and return the model of the selected epoch.
 
-    Faces with shares of votes are learned by these. The `teachers` are asked about every face as the network sees
-    it, augmented alike, and half of what the network learns is the mean of their probabilities (arXiv:1503.02531,
-    arXiv:2106.05237), each at its temperature and as if expressions had been as frequent for it as they are here.
+    Faces with shares of votes are learned by these; with `given` labels beside them, by a network of two heads, whose
+    loss is the mean of both, and whose accuracy is that on the votes. The `teachers` are asked about every face as the
+    network sees it, augmented alike, and half of what a head learns is the mean of their probabilities
+    (arXiv:1503.02531, arXiv:2106.05237), each at its temperature and as if expressions had been as frequent for it as
+    they are here.
     `init` is a model whose weights the network begins with, except for the last layer where it names other classes.
     Losses and accuracies are of the network in train mode, in bfloat16 where the device multiplies it. Progress is
     shown on stderr where that is a terminal; a `listener` replaces that. Inside `distributed.joined()`, the processes
@@ -114,7 +118,7 @@ def train(
             raise DataError(f"there are no {name} faces; give data with some")
     start = distributed.from_first(lambda: start)
     if start is None:
-        check_models(recipe.network, train.classes, teachers, init)
+        check_models(recipe.network, train, teachers, init)
     origin = start.model if start else init
     if not recipe.network and origin:
         recipe = replace(recipe, network=to_plain(origin.architecture))
@@ -142,18 +146,6 @@ def _compiled(network: nn.Module, device: torch.device, updates: int) -> nn.Modu
     return cast("nn.Module", torch.compile(network))
 
 
-@dataclass(frozen=True)
-class _Resident:
-    """Faces uint8 [N, 1, S, S], labels int64 [N], and targets, on the device.
-
-    targets: the shares of votes, float32 [N, K], where annotators voted; else the labels.
-    """
-
-    faces: Tensor
-    labels: Tensor
-    targets: Tensor
-
-
 class _Run:
     """One training run under way."""
 
@@ -171,9 +163,11 @@ class _Run:
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device, self.listener = recipe, seed, device, listener
         self.classes = train.classes
-        self.train, self.val = _resident(train, device), _resident(val, device)
+        self.faces, self.val_faces = (_on(device, part.images) for part in (train, val))
+        self.labels, self.val_labels = labels_on(device, train), labels_on(device, val)
+        self.objectives = objectives(recipe, train, teachers, device)
         some = torch.from_numpy(train.images[:: -(-len(train) // _SAMPLE)])[:, None].float() / 255
-        self.network = initial_network(recipe.network, train.classes, init, some).to(device)
+        self.network = initial_network(recipe.network, train.classes, init, some, len(self.objectives)).to(device)
         freeze(self.network, recipe.freeze)
         distributed.distribute(self.network)
         if device.type == "cpu" and distributed.size() == 1:  # the kernels' batch norms are of one process
@@ -183,12 +177,6 @@ class _Run:
         self.steps = -(-len(train) // recipe.batch_size)
         self.schedule = make_schedule(recipe, self.optimizer, self.steps)
         self.compiled = _compiled(self.network, device, recipe.epochs * self.steps)
-        weights = class_weights(train.counts(), recipe.balance)
-        self.weights = torch.tensor(weights, dtype=torch.float32, device=device)
-        frequency = class_frequency(train, weights)
-        self.prior = adjusted_prior(frequency, recipe.adjust)
-        self.log_prior = torch.from_numpy(log_prior(frequency, recipe.adjust)).to(device)
-        self.teachers = [Teacher.of(model, frequency, device) for model in teachers]
         self.bfloat16 = has_bfloat16(device)
 
     def go(self, state: State | None) -> TrainResult:
@@ -255,7 +243,7 @@ class _Run:
         seconds = time.perf_counter() - start
         val_loss, val_accuracy = distributed.from_first(self._validate)
         rate = self.optimizer.param_groups[0]["lr"]
-        speed = len(self.train.labels) / seconds
+        speed = len(self.faces) / seconds
         return Epoch(number, loss, accuracy, val_loss, val_accuracy, rate, seconds, speed)
 
     def _train_epoch(self, number: int) -> tuple[float, float]:
@@ -279,40 +267,35 @@ class _Run:
         rows = distributed.share(len(batch))
         drawn = [values[rows] for values in draw(len(batch), self.recipe.augment, self.device, generator)]
         own = batch[rows]
-        faces = apply(self.train.faces[own].float() / 255, *drawn)
-        labels, targets = self.train.labels[own], self.train.targets[own]
+        faces = apply(self.faces[own].float() / 255, *drawn)
+        known = [labels.of(own) for labels in self.labels]
         distributed.announce(self.network, len(batch))
         self.schedule.start_step()
-        if self.teachers:
-            targets = self._distillation_targets(faces, targets)
         with self._precision():
-            logits = self.compiled(faces).float()
-        # What the loss adds for the frequency of the classes, the logits need not hold.
-        smoothing = self.recipe.smoothing
-        losses = cross_entropy(logits + self.log_prior, targets, reduction="none", label_smoothing=smoothing)
-        losses = losses * self.weights[labels]
+            logits = self.compiled(faces).float().chunk(len(known), 1)
+        each = [
+            objective.losses(answers, labels, faces, self._precision())
+            for objective, answers, labels in zip(self.objectives, logits, known, strict=True)
+        ]
+        losses = torch.stack(each).mean(0)
         self.optimizer.zero_grad()
         (losses.sum() / len(batch)).backward()  # over all ranks, the mean
         distributed.sum_gradients(self.network)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
-        right = (logits.argmax(1) == labels).sum()
+        right = (logits[0].argmax(1) == known[0].labels).sum()
         return torch.stack([losses.detach().sum(), right, torch.full_like(right, len(own))])
-
-    def _distillation_targets(self, faces: Tensor, targets: Tensor) -> Tensor:
-        """Targets float32 [B, K]: half as the data say, half the mean of the teacher probabilities."""
-        with torch.no_grad(), self._precision():
-            probabilities = torch.stack([teacher(faces) for teacher in self.teachers]).mean(0)
-        return (as_shares(targets, len(self.classes)) + probabilities) / 2
 
     def _validate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation faces."""
         network = self._validated().eval()
         with torch.inference_mode(), self._precision():
-            logits = torch.cat([network(batch.float() / 255).float() for batch in self.val.faces.split(256)])
-        loss = cross_entropy(logits, self.val.targets).item()
-        return loss, (logits.argmax(1) == self.val.labels).float().mean().item()
+            all_logits = torch.cat([network(batch.float() / 255).float() for batch in self.val_faces.split(256)])
+        logits = all_logits.chunk(len(self.val_labels), 1)
+        each = zip(logits, self.val_labels, strict=True)
+        loss = sum(cross_entropy(answers, known.targets).item() for answers, known in each) / len(logits)
+        return loss, (logits[0].argmax(1) == self.val_labels[0].labels).float().mean().item()
 
     def _collapsed(self) -> bool:
         """Whether every face gets the same answer; an EMA may say so for a while when its network does not."""
@@ -320,17 +303,17 @@ class _Run:
         return all(shares.std(dim=0, correction=0).max().item() < _SAME_ANSWER for shares in answers)
 
     def _probe(self, network: nn.Module) -> Tensor:
-        """A network's probabilities for some validation faces from all over, in float32: bfloat16's steps would look
-        like differences."""
-        faces = self.val.faces[:: -(-len(self.val.faces) // _SAMPLE)]
+        """The first head's probabilities for some validation faces from all over, in float32: bfloat16's steps would
+        look like differences."""
+        faces = self.val_faces[:: -(-len(self.val_faces) // _SAMPLE)]
         with torch.inference_mode():
-            return network.eval()(faces.float() / 255).softmax(1)
+            return self.network.of_head(network.eval()(faces.float() / 255)).softmax(1)
 
     def _draws(self, epoch: int) -> tuple[Tensor, torch.Generator]:
         """The order of the faces and the generator for augmentation; also seeds dropout."""
         for_order, for_faces, for_dropout = np.random.SeedSequence((self.seed, epoch)).generate_state(3).tolist()
         torch.manual_seed(for_dropout)
-        order = torch.randperm(len(self.train.labels), generator=torch.Generator().manual_seed(for_order))
+        order = torch.randperm(len(self.faces), generator=torch.Generator().manual_seed(for_order))
         return order.to(self.device), torch.Generator(self.device).manual_seed(for_faces)
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -342,15 +325,24 @@ class _Run:
 
     def _snapshot(self) -> Model:
         architecture = described(self.recipe.network)
-        network = build(architecture, len(self.classes))
+        first, *others = self.objectives
+        network = build(architecture, len(self.classes), len(self.objectives))
         network.load_state_dict(self._validated().state_dict())
-        notes = {"recipe": self.recipe.name, "seed": str(self.seed)}
-        return Model(network.eval(), architecture, self.classes, Preprocess(), notes, prior=self.prior)
+        return Model(
+            network.eval(),
+            architecture,
+            self.classes,
+            Preprocess(),
+            notes={"recipe": self.recipe.name, "seed": str(self.seed)},
+            prior=first.prior,
+            labels=first.source,
+            others=tuple(Head(head.source, prior=head.prior) for head in others),
+        )
 
     def _report(self, epoch: int, samples_seen: int, totals: Tensor) -> tuple[float, float]:
         """Tell the listener; the mean loss and accuracy of the faces in `totals`."""
         loss, accuracy = (totals[:2] / totals[2]).tolist()
-        self.listener.on_step(Progress(epoch, self.recipe.epochs, samples_seen, len(self.train.labels), loss, accuracy))
+        self.listener.on_step(Progress(epoch, self.recipe.epochs, samples_seen, len(self.faces), loss, accuracy))
         return loss, accuracy
 
 
@@ -359,10 +351,9 @@ def with_notes(model: Model, **notes: str) -> Model:
     return replace(model, notes={**model.notes, **notes})
 
 
-def _resident(data: Dataset, device: torch.device) -> _Resident:
-    faces = torch.from_numpy(np.ascontiguousarray(data.images))[:, None].to(device)
-    labels = torch.from_numpy(data.labels).to(device)
-    return _Resident(faces, labels, labels if data.shares is None else torch.from_numpy(data.shares).to(device))
+def _on(device: torch.device, images: NDArray[np.uint8]) -> Tensor:
+    """Faces uint8 [N, 1, S, S] on the device, of images uint8 [N, S, S]."""
+    return torch.from_numpy(np.ascontiguousarray(images))[:, None].to(device)
 
 
 def _optimizer(network: nn.Module, recipe: Recipe, *, fused: bool) -> torch.optim.Optimizer:
