@@ -47,7 +47,7 @@ function json(value, fraction = false) {
   if (typeof value === "number") return fraction && Number.isInteger(value) ? `${value}.0` : String(value);
   if (typeof value === "string") return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   if (Array.isArray(value)) return `[${value.map((each) => json(each, fraction)).join(", ")}]`;
-  if (typeof value !== "object") return String(value);
+  if (value === null || typeof value !== "object") return String(value);
   const entries = Object.entries(value).filter(([, each]) => each !== undefined);
   return `{${entries.map(([name, each]) => `${json(name)}: ${json(each, fraction || FRACTIONS.has(name))}`).join(", ")}}`;
 }
