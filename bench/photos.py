@@ -2,13 +2,14 @@
 
     python bench/photos.py --data data/archive.zip
     python bench/photos.py --data data/archive.zip --cores 1 --sides large base haar
-    python bench/photos.py --data data/archive.zip --megapixels 1 12 24 50 --each 5 --sides large
-    python bench/photos.py --data data/archive.zip --sizes 40 60 80 --megapixels 24 --faces 60 --each 2 --sides large \
+    python bench/photos.py --data data/archive.zip --megapixels 1 12 24 50 --each 5 --sides base
+    python bench/photos.py --data data/archive.zip --cores 1 --faces 1 --rounds 5 --sides base base-upright
+    python bench/photos.py --data data/archive.zip --sizes 40 60 80 --megapixels 24 --faces 60 --each 2 --sides base \
         --min-face 24
 
 The photos are made here: faces of FER-2013's val part pasted into soft scenes with grain, saved as JPEG. A face counts
-as found where the middle of a box lies in the pasted square. A side is a model of Mien, or `fer` with one of its
-detectors: OpenCV's Haar cascade or MTCNN (facenet-pytorch), in an environment of its own, made on first use. Each side
+as found where the middle of a box lies in the pasted square. A side is a model of Mien (`base-upright`: told that no
+photo lies on its side), or `fer` with one of its detectors: OpenCV's Haar cascade or MTCNN (facenet-pytorch), in an environment of its own, made on first use. Each side
 is a process that is given the photos in the same order, --rounds times, the sides in turn; start is import and
 constructor.
 """
@@ -32,14 +33,15 @@ from whole_path import soft_disc, surrounded
 from mien.data.sources import open_data
 
 SHAPE = 4 / 3  # width to height
-MODELS = ("large", "base", "tiny")  # of Mien
+MODELS = ("large", "base", "tiny", "base-upright")  # of Mien
 SIDES = (*MODELS, "haar", "mtcnn")
 GRAIN = 4.0  # levels, standard deviation
 MIEN = """
 import json, sys, time
 start = time.perf_counter()
 from mien import Predictor
-predictor = Predictor(sys.argv[2], min_face=int(sys.argv[3]))
+model, upright = sys.argv[2].removesuffix("-upright"), sys.argv[2].endswith("-upright")
+predictor = Predictor(model, min_face=int(sys.argv[3]), upright=upright)
 ready = time.perf_counter()
 times, boxes = [], []
 for photo in json.load(open(sys.argv[1])):
