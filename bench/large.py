@@ -1,9 +1,9 @@
-"""Makes the model `large` of a training of `two_heads.py`, and measures it beside its parts.
+"""Makes the model `large` of trainings by `two_heads.py`, and measures it beside its parts.
 
-    python bench/large.py runs/pairs/ema.pt --data data/archive.zip --votes data/ferplus.csv --out runs/large
+    python bench/large.py runs/pairs runs/slim --data data/archive.zip --votes data/ferplus.csv --out runs/large
 
-Writes the network as .safetensors and in int8, the same with the mirrored face, and the mean of it with `base` (votes)
-and `base-fer2013` (labels) with the mirrored face, which is `large`. Temperatures are fitted on PublicTest, one a head.
+Writes each network as .safetensors and in int8, the mean of them with the mirrored face, and the same with `base`
+(votes) and `base-fer2013` (labels) among them, which is `large`. Temperatures are fitted on PublicTest, one a head.
 Prints, for each of them: megabytes; milliseconds a face on one thread, one at a time, taken in turns; agreement with
 FER+ votes (plurality) and macro F1, accuracy on FER-2013's labels, in float32 and int8.
 """
@@ -11,6 +11,7 @@ FER+ votes (plurality) and macro F1, accuracy on FER-2013's labels, in float32 a
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from dataclasses import replace
@@ -22,12 +23,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from two_heads import NETWORKS
 
 from mien import open_data
 from mien.data.dataset import Dataset
 from mien.data.votes import join_split, with_majority
 from mien.evaluate import evaluate
 from mien.evaluate.calibration import calibrate
+from mien.models.architectures import ARCHITECTURES, Architecture
 from mien.models.files import read_model, write_int8, write_model
 from mien.models.mean import mean_of
 from mien.models.model import Head, Model, predict_proba
@@ -55,20 +58,23 @@ def read(data: Path, votes: Path) -> Faces:
     return Faces(voted.train, with_majority(voted.val), split.train, split.val, voted.origin)
 
 
-def two_headed(checkpoint: Path, faces: Faces) -> Model:
-    """The network of a checkpoint, or of averaged weights, whose head has FER-2013's labels first, then the votes."""
-    state = torch.load(checkpoint, weights_only=True)
-    state = state.get("ema", state)
+def two_headed(run: Path, faces: Faces) -> Model:
+    """The network of a run, whose last layer has FER-2013's labels first, then the votes."""
+    config = json.loads((run / "config.json").read_text())
+    state = torch.load(run / "ema.pt", weights_only=True)
     for name in ("head.weight", "head.bias"):
         labels, votes = state[name].chunk(2)
         state[name] = torch.cat([votes, labels])
-    network = build("pairs", len(faces.votes.classes), heads=2)
+    stages, dense, stage_dropout, dropout = NETWORKS[config["net"]]
+    architecture = Architecture(stages, dropout, dense, stage_dropout)
+    architecture = config["net"] if ARCHITECTURES.get(config["net"]) == architecture else architecture
+    network = build(architecture, len(faces.votes.classes), heads=2)
     network.load_state_dict(state)
     priors = [prior_of(part) for part in (faces.train_votes, faces.train_labels)]
-    notes = {"recipe": "pairs", "seed": "0", "data": f"{faces.origin}, and FER-2013's labels"}
+    notes = {"recipe": config["net"], "seed": str(config["seed"]), "data": f"{faces.origin}, and FER-2013's labels"}
     other = Head("fer2013", prior=priors[1])
     classes = faces.votes.classes
-    return Model(network.eval(), "pairs", classes, notes=notes, prior=priors[0], labels="votes", others=(other,))
+    return Model(network.eval(), architecture, classes, notes=notes, prior=priors[0], labels="votes", others=(other,))
 
 
 def prior_of(part: Dataset) -> tuple[float, ...]:
@@ -111,7 +117,7 @@ def line(name: str, model: Model, faces: Faces) -> str:
 def main() -> None:
     """Make the files, and print what they are worth."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("checkpoint", type=Path, help="ema.pt or checkpoint.pt of two_heads.py")
+    flags.add_argument("runs", type=Path, nargs="+", help="folders of two_heads.py")
     flags.add_argument("--data", type=Path, required=True, help="FER-2013 as an archive")
     flags.add_argument("--votes", type=Path, required=True, help="ferplus.csv")
     flags.add_argument("--out", type=Path, required=True, help="folder for the models")
@@ -121,28 +127,30 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     faces = read(args.data, args.votes)
 
-    pairs = two_headed(args.checkpoint, faces)
-    noted = with_notes(pairs, int8=f"ranges of training faces of {args.data.name}")
-    write_int8(noted, args.out / "pairs.onnx", faces.train_labels.images)
-    small = calibrated(read_model(args.out / "pairs.onnx"), faces)
-    write_model(small, args.out / "pairs.onnx")
-    pairs = replace(pairs, temperature=small.temperature, others=small.others)
-    write_model(pairs, args.out / "pairs.safetensors")
     shipped = [read_model(name) for name in ("base", "base-fer2013")]
-    models = {"base": shipped[0], "base-fer2013": shipped[1], "pairs": small}
-    for name, members in (("pairs-flip", [small]), ("large", [small, *shipped])):
-        mean = with_notes(mean_of(members, mirror=True), recipe=name, data=pairs.notes["data"], seed="0")
-        write_model(calibrated(mean, faces), args.out / f"{name}.onnx")
+    models = {"base": shipped[0], "base-fer2013": shipped[1]}
+    bodies = []
+    for run in args.runs:
+        network = two_headed(run, faces)
+        name = network.notes["recipe"]
+        noted = with_notes(network, int8=f"ranges of training faces of {args.data.name}")
+        write_int8(noted, args.out / f"{name}.onnx", faces.train_labels.images)
+        models[name] = calibrated(read_model(args.out / f"{name}.onnx"), faces)
+        write_model(models[name], args.out / f"{name}.onnx")
+        bodies.append(replace(network, temperature=models[name].temperature, others=models[name].others))
+        write_model(bodies[-1], args.out / f"{name}.safetensors")
+    members = [model for name, model in models.items() if not name.startswith("base")]
+    for name, mean in (("trained", members), ("large", [*members, *shipped])):
+        noted = with_notes(mean_of(mean, mirror=True), recipe=name, data=bodies[0].notes["data"])
+        write_model(calibrated(noted, faces), args.out / f"{name}.onnx")
         models[name] = read_model(args.out / f"{name}.onnx")
 
     print("model | votes | macro F1 | calibration error | labels | macro F1 | calibration error", flush=True)
     for name, model in models.items():
         print(line(name, model, faces), flush=True)
     if args.float:
-        print(line("pairs, float32", read_model(args.out / "pairs.safetensors"), faces), flush=True)
-        bodies = [pairs, *(shipped_float(model, args.out) for model in shipped)]
-        for name, members in (("pairs-flip, float32", bodies[:1]), ("large, float32", bodies)):
-            print(line(name, calibrated(mean_of(members, mirror=True), faces), faces), flush=True)
+        bodies += [shipped_float(model, args.out) for model in shipped]
+        print(line("large, float32", calibrated(mean_of(bodies, mirror=True), faces), faces), flush=True)
     sizes = {name: (args.out / f"{name}.onnx") for name in models if name not in ("base", "base-fer2013")}
     print("\n".join(f"{name}: {file.stat().st_size / 1e6:.2f} MB" for name, file in sizes.items()))
     for name, taken in milliseconds(models, faces.votes.images).items():

@@ -9,9 +9,9 @@
 
 The photos are made here: faces of FER-2013's val part pasted into soft scenes with grain, saved as JPEG. A face counts
 as found where the middle of a box lies in the pasted square. A side is a model of Mien (`base-upright`: told that no
-photo lies on its side), or `fer` with one of its detectors: OpenCV's Haar cascade or MTCNN (facenet-pytorch), in an environment of its own, made on first use. Each side
-is a process that is given the photos in the same order, --rounds times, the sides in turn; start is import and
-constructor.
+photo lies on its side), or `fer` with one of its detectors: OpenCV's Haar cascade or MTCNN (facenet-pytorch), in an
+environment of its own, made on first use. Each side is a process that is given the photos in the same order, --rounds
+times, the sides in turn; start is import and constructor.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ K = len(EMOTIONS)
 NETWORKS = {
     "pairs": (((64, 64), (128, 128), (256, 256), (256, 256)), 1024, 0.2, 0.5),
     "pairs-mean": (((64, 64), (128, 128), (256, 256), (256, 256)), 0, 0.1, 0.2),
-    "slim": (((32, 48), (96, 96), (192, 192), (256, 256)), 512, 0.15, 0.4),
+    "slim": (((32, 64), (96, 96), (192, 192), (256, 256)), 512, 0.15, 0.4),
     "base": (((32,), (64,), (128, 128, 128), (256, 256, 256)), 0, 0.0, 0.2),
 }
 
@@ -231,6 +231,7 @@ def main() -> None:
     shares, learned = faces.shares()
     updates = len(faces.labels) // args.batch
     args.out.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(args.out / "config.json", json.dumps(vars(args), default=str))
     training = Training(args, updates * args.epochs)
     while training.epoch < args.epochs:
         training.epoch += 1
