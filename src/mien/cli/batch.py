@@ -41,8 +41,8 @@ def batch(
     The same command continues a run that was stopped.
 
     Args:
-        source: a folder (with all folders within), a .zip, .tar or .tar.gz, a text file with a path a line, s3://bucket/folder,
-            gs://bucket/folder, a video.
+        source: a folder (with all folders within), a .zip, .tar or .tar.gz, a text file with a path a line,
+            s3://bucket/folder, gs://bucket/folder, a video.
         out: folder for the results, part-00000.parquet and so on: a row for each face, and for each photo or frame
             without one. What is there already is not done again.
         engine: "local" uses the cores of this machine; "ray" a Ray cluster, that of RAY_ADDRESS or one of its own.
@@ -55,8 +55,7 @@ def batch(
         min_face: look for faces from so many pixels on.
         upright: take every picture to be upright.
         every: in a video, look at every n-th frame only.
-        stall_timeout: with --engine ray, end with an error when nothing was answered for so long, as by a machine that
-            hangs; what is written stays.
+        stall_timeout: with --engine ray, end with an error when nothing was answered for so long.
     """
     require("mien batch", "pyarrow", *(["ray"] if engine == "ray" else []))
     from mien.models.files import model_digest

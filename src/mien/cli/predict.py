@@ -49,8 +49,7 @@ def predict(
             12-megapixel photo takes some nine times as long as at 96, one of a megapixel some three times.
         upright: take every picture to be upright; otherwise those that lie on their side or stand on their head are
             recognised by their faces.
-        annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg); photos of
-            over 33 megapixels are copied at half their size.
+        annotate: draw the answers into this file, or into copies in this folder (x-annotated.jpg of x.jpg).
         csv: write a row for each face, and for each photo or frame without one, to this .csv file.
         chart: draw what the faces of a video showed over its time into this .png; needs the extra `report`.
         every: in a video, look at every n-th frame only.
