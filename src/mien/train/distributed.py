@@ -69,7 +69,9 @@ def joined() -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl" if dist.is_nccl_available() else backend
         if (index := int(os.environ["LOCAL_RANK"])) < torch.cuda.device_count():
             torch.cuda.set_device(index)  # before anything touches a GPU, or all would begin on the first
-    dist.init_process_group(backend, store=dist.PrefixStore("ranks", store), rank=number, world_size=count)
+    with _reaching():
+        dist.init_process_group(backend, store=dist.PrefixStore("ranks", store), rank=number, world_size=count)
+    sum_over_ranks(torch.zeros(1))  # one that fails at once must not leave before all are connected
     _hear_ctrl_c_once()
     try:
         yield
