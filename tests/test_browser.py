@@ -451,6 +451,16 @@ def test_a_video(visit: Callable[..., Page], webm: Path) -> None:
     assert [line["frame"] for line in lines] == list(range(10)) and all(len(line["faces"]) == 1 for line in lines)
 
 
+def test_who_clicks_at_once_is_answered_by_the_page_s_own_model(visit: Callable[..., Page]) -> None:
+    page, asked = visit(service_workers="block"), list[str]()
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.reload()  # which waits for the page, not for its models
+    page.get_by_role("button", name="see an example").click()
+    expect(page.locator("details.face")).to_have_count(4)
+    assert "tiny.onnx" in asked
+    assert "base.onnx" not in asked
+
+
 def test_other_models_are_loaded_when_they_are_chosen(visit: Callable[..., Page]) -> None:
     page = visit(service_workers="block")
     page.locator("#choose").set_input_files(upload())

@@ -9,9 +9,10 @@ import { videoView } from "./video.js";
 byId("unstarted").remove();
 const source = document.querySelector("meta[name=mien-engine]").content;
 let models = [];
-let engine;
+let engine, nowReady;
 
 const app = {
+  ready: new Promise((resolve) => (nowReady = resolve)), // who is quick may click before the engine and its models are known
   get engine() {
     return engine;
   },
@@ -145,4 +146,5 @@ engine = await (await import(source)).connect();
 for (const place of document.querySelectorAll(".where")) place.textContent = engine.where;
 byId("leaves").textContent = engine.leaves;
 await load();
+nowReady();
 document.body.dataset.ready = "";

@@ -89,6 +89,7 @@ export function cameraView(app) {
 
   /** Ask frame after frame, as fast as answers come. */
   async function look(signal) {
+    await app.ready;
     while (!signal.aborted) {
       await frame(signal);
       if (signal.aborted) return;

@@ -123,6 +123,7 @@ class Card {
       await this.file.slice(0, 1).arrayBuffer().catch(() => {
         throw new Error(`${this.file.name} cannot be read. Is it a folder, or was it moved? Choose the pictures themselves.`);
       });
+      await this.app.ready;
       const answer = await this.app.engine.predict(this.file, this.file.name, this.app.options(), abort.signal);
       await this.shown;
       if (abort.signal.aborted) return;

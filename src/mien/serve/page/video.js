@@ -40,6 +40,7 @@ export function videoView(app) {
     busy(true);
     try {
       await once(reader, "loadeddata", signal);
+      await app.ready;
       length = await duration(reader, signal);
       const shrink = scale(Math.max(reader.videoWidth, reader.videoHeight));
       size = [reader.videoWidth, reader.videoHeight].map((side) => Math.round(side * shrink));
