@@ -18,7 +18,7 @@ ON_LABELS = {"base-fer2013": 0.691, "large": 0.716}
 def test_they_are_small() -> None:
     files = list(SHIPPED.iterdir())
     assert {file.name for file in files} == {*(f"{name}.onnx" for name in NAMES), "measured.json"}
-    assert sum(file.stat().st_size for file in files) <= 14e6
+    assert sum(file.stat().st_size for file in files) <= 16e6
 
 
 @pytest.mark.parametrize("name", NAMES)
