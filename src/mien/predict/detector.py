@@ -40,6 +40,7 @@ _TILTED, _STEEP = 15, 25  # degrees from upright beyond which a face is looked a
 # Mean scores of the second look that make a candidate a face, a faint one too, and a likely face none.
 _CONFIRMED, _CONFIRMED_FAINT, _REFUTED = 0.66, 0.78, 0.2
 _CONFIRMED_TURNED, _MARGIN = 0.75, 0.06  # the same for a face the other way up, and by how much it must be better
+_AHEAD_BY = 0.03  # by how much a view is better than the other quarter turns
 _HOPELESS = 0.55  # of all views, the best score that is no face
 _UPRIGHT, _TURNED = (0, 45, 315), (90, 135, 180, 225, 270)  # degrees, of second looks
 _MOST_CANDIDATES = 12  # of a picture, and 4 more for each 1.2 megapixels, those with the highest scores
@@ -215,6 +216,10 @@ def _second_look(face: DetectedFace, image: Image.Image, tell_turn: bool) -> Det
     angles = (0,) if face.score < _CANDIDATE else _UPRIGHT + (_TURNED if tell_turn else ())
     views = {angle: _close(image, face, angle) for angle in angles}
     first = dict(zip(angles, _seen([view.picture for view in views.values()]), strict=True))
+    if likely and straight and tell_turn:
+        ahead, *others = (first[angle].score for angle in (0, 90, 180, 270))
+        if ahead > max(_LIKELY, max(others) + _AHEAD_BY):
+            return face
     best = max(first, key=lambda angle: first[angle].score)
     angle = upright = max(first.keys() & _UPRIGHT, key=lambda angle: first[angle].score)
     if not likely and first[best].score < _HOPELESS:

@@ -17,6 +17,7 @@ const SURE = 0.92, LIKELY = 0.75, CANDIDATE = 0.4, FAINT = 0.25;
 const TILTED = 15, STEEP = 25;
 const CONFIRMED = 0.66, CONFIRMED_FAINT = 0.78, REFUTED = 0.2;
 const CONFIRMED_TURNED = 0.75, MARGIN = 0.06;
+const AHEAD_BY = 0.03;
 const HOPELESS = 0.55;
 const UPRIGHT = [0, 45, 315], TURNED = [90, 135, 180, 225, 270];
 const MOST_CANDIDATES = 12;
@@ -124,6 +125,10 @@ export class Detector {
     const angles = face.score < CANDIDATE ? [0] : [...UPRIGHT, ...(tellTurn ? TURNED : [])];
     const views = angles.map((angle) => close(image, face, angle));
     const first = await this.#seen(views.map(({ picture }) => picture));
+    if (likely && straight && tellTurn) {
+      const [ahead, ...others] = [0, 90, 180, 270].map((angle) => first[angles.indexOf(angle)].score);
+      if (ahead > Math.max(LIKELY, Math.max(...others) + AHEAD_BY)) return face;
+    }
     const bestOf = (indices) => indices.reduce((best, i) => (first[i].score > first[best].score ? i : best));
     const upright = bestOf(UPRIGHT.map((_, i) => i).slice(0, angles.length)), best = bestOf(angles.map((_, i) => i));
     let chosen = upright;
