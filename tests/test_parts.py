@@ -274,6 +274,18 @@ def small(classes: tuple[str, ...], labels: list[int]) -> Dataset:
     return Dataset(np.zeros((len(labels), 8, 8), np.uint8), np.array(labels, np.int64), classes, paths)
 
 
+def test_given_labels_move_along_with_the_votes() -> None:
+    images, labels, given = np.zeros((2, 48, 48), np.uint8), np.array([0, 0]), np.array([0, 1])
+    faces = Dataset(
+        images, labels, ("angry", "sad"), ("angry/1.png", "sad/2.png"), np.eye(2, dtype=np.float32)[labels], given
+    )
+    moved = faces.with_classes(("sad", "angry"))
+    assert moved.given is not None
+    assert (moved.labels.tolist(), moved.given.tolist()) == ([1, 1], [1, 0])
+    with pytest.raises(DataError, match="no class sad"):
+        faces.with_classes(("angry", "happy"))
+
+
 def test_labels_move_into_a_larger_list_of_classes() -> None:
     faces = small(("anger", "happy"), [0, 1, 1])
     moved = faces.with_classes(EMOTIONS)

@@ -70,11 +70,14 @@ class Dataset:
         index = {emotion(name): i for i, name in enumerate(classes)} | {name: i for i, name in enumerate(classes)}
         target = np.array([index.get(name, index.get(emotion(name) or name, -1)) for name in self.classes], np.int64)
         needed = (self.counts() > 0) | (False if self.shares is None else self.shares.any(0))
+        if self.given is not None:
+            needed[self.given] = True
         if lacking := [self.classes[i] for i in np.flatnonzero(needed & (target < 0))]:
             raise DataError(f"no class {', '.join(lacking)} among {', '.join(classes)}; leave out these faces")
         to = np.eye(len(classes), dtype=np.float32)[target[needed]]
         shares = None if self.shares is None else self.shares[:, needed] @ to
-        return replace(self, labels=target[self.labels], classes=tuple(classes), shares=shares)
+        given = None if self.given is None else target[self.given]
+        return replace(self, labels=target[self.labels], classes=tuple(classes), shares=shares, given=given)
 
     def digest(self) -> str:
         """SHA-256 over pixels, votes and all labels: equal for equal data in equal order."""
